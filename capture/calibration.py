@@ -1,0 +1,61 @@
+"""A camera's calibration: the contract ``calibration.json`` and its pinhole model."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from catseye.capture.geometry import Letterbox
+from catseye.contract import Contract
+
+
+class Calibration(Contract):
+    """Intrinsics in pixels of the size given, in the OpenCV camera frame (x right, y down, z forward).
+
+    Args:
+        camera: who the camera is.
+        width, height: size in pixels that ``K`` refers to.
+        K: pinhole matrix, three rows.
+        distortion_model, distortion: OpenCV's plumb-bob coefficients (k1, k2, p1, p2, k3), or none.
+        height_m: height of the optical centre above the road in metres, where known.
+        pitch_rad: angle of the optical axis below the horizon in radians, where known.
+        rectified: whether frames are already undistorted.
+    """
+
+    VERSION: ClassVar[str] = "1.0"
+    REMEDY: ClassVar[str] = "write it with K, width and height as the README shows"
+
+    camera: str = "camera"
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    K: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+    distortion_model: Literal["none", "plumb_bob"] = "none"
+    distortion: tuple[float, ...] = ()
+    height_m: float | None = Field(default=None, gt=0)
+    pitch_rad: float | None = None
+    rectified: bool = True
+
+    @field_validator("K")
+    @classmethod
+    def _pinhole(cls, K: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        if not np.isfinite(K).all() or K[0][0] <= 0 or K[1][1] <= 0 or K[2] != (0.0, 0.0, 1.0):
+            raise ValueError("needs finite rows, fx and fy above 0 and a last row of 0, 0, 1")
+        return K
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        return np.array(self.K, dtype=np.float64)
+
+    def network_matrix(self, box: Letterbox) -> NDArray[np.float64]:
+        """The pinhole matrix in network pixels, for frames of any size with this camera's aspect."""
+        resize = np.diag([box.source_width / self.width, box.source_height / self.height, 1.0])
+        return box.intrinsics_to_network(resize @ self.matrix)
+
+    @property
+    def content_hash(self) -> str:
+        """Hex SHA-256 of the document: what footage, datasets and results refer to it by."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()

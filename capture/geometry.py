@@ -1,0 +1,179 @@
+"""How a camera frame becomes network input, and the way back for boxes and intrinsics.
+
+There is one definition, and shards, training and the runtime all use it:
+
+1. the planes of a 4:2:0 frame are resized one by one, by area where they shrink, into a letterbox;
+2. chroma is doubled bilinearly and the colour matrix of the stream gives RGB;
+3. what the letterbox leaves free is filled with ``PAD_VALUE``.
+
+Planes are resized before colour conversion because that touches a fraction of the bytes. Scaled sizes and
+offsets are even, so that the chroma planes land on whole pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+ColorMatrix = Literal["bt601", "bt709"]
+
+PAD_VALUE = 114
+"""Grey level of the letterbox border, in RGB."""
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """A source frame scaled with its aspect kept, centred in a network frame. All sizes in pixels."""
+
+    source_width: int
+    source_height: int
+    width: int
+    height: int
+    scaled_width: int
+    scaled_height: int
+    left: int
+    top: int
+
+    @property
+    def scale_x(self) -> float:
+        """Network pixels a source pixel, horizontally."""
+        return self.scaled_width / self.source_width
+
+    @property
+    def scale_y(self) -> float:
+        return self.scaled_height / self.source_height
+
+    def boxes_to_network(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Map (..., 4) corner boxes from source to network pixels. Pixel (0, 0) spans [0, 1)."""
+        scale = np.array([self.scale_x, self.scale_y] * 2)
+        return (boxes_xyxy * scale + np.array([self.left, self.top] * 2)).astype(np.float32)
+
+    def boxes_to_source(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Map (..., 4) corner boxes from network to source pixels, clipped to the source frame."""
+        scale = np.array([self.scale_x, self.scale_y] * 2)
+        boxes = (boxes_xyxy - np.array([self.left, self.top] * 2)) / scale
+        limit = np.array([self.source_width, self.source_height] * 2)
+        return np.clip(boxes, 0, limit).astype(np.float32)
+
+    def intrinsics_to_network(self, K: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Map a 3×3 pinhole matrix from source to network pixels."""
+        to_network = np.array([[self.scale_x, 0, self.left], [0, self.scale_y, self.top], [0, 0, 1.0]])
+        return to_network @ np.asarray(K, dtype=np.float64)
+
+
+@lru_cache(maxsize=64)
+def letterbox(source_width: int, source_height: int, width: int, height: int) -> Letterbox:
+    """Fit a source frame into a network frame.
+
+    Raises:
+        ValueError: a size is not positive, or the network size is odd.
+    """
+    if min(source_width, source_height, width, height) <= 0 or width % 2 or height % 2:
+        raise ValueError(
+            f"cannot fit {source_width}x{source_height} into {width}x{height}: sizes are positive, network even"
+        )
+    scale = min(width / source_width, height / source_height)
+    scaled_width = min(width, max(2, 2 * round(source_width * scale / 2)))
+    scaled_height = min(height, max(2, 2 * round(source_height * scale / 2)))
+    left = (width - scaled_width) // 4 * 2
+    top = (height - scaled_height) // 4 * 2
+    return Letterbox(source_width, source_height, width, height, scaled_width, scaled_height, left, top)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A 4:2:0 frame.
+
+    Args:
+        y: luma (H, W) uint8.
+        u, v: chroma (ceil(H/2), ceil(W/2)) uint8.
+        matrix: the stream's colour matrix.
+        full_range: luma over 0…255 rather than 16…235.
+    """
+
+    y: Image
+    u: Image
+    v: Image
+    matrix: ColorMatrix = "bt709"
+    full_range: bool = False
+
+    @property
+    def width(self) -> int:
+        return int(self.y.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.y.shape[0])
+
+
+def resize_planes(planes: Planes, box: Letterbox) -> Planes:
+    """Resize each plane into the letterbox's scaled size, without its border."""
+    half = (box.scaled_width // 2, box.scaled_height // 2)
+    return Planes(
+        y=_resize(planes.y, (box.scaled_width, box.scaled_height)),
+        u=_resize(planes.u, half),
+        v=_resize(planes.v, half),
+        matrix=planes.matrix,
+        full_range=planes.full_range,
+    )
+
+
+def planes_to_rgb(planes: Planes) -> Image:
+    """Convert to RGB (H, W, 3) uint8 at the planes' own size."""
+    size = (planes.width, planes.height)
+    u = cv2.resize(planes.u, size, interpolation=cv2.INTER_LINEAR)
+    v = cv2.resize(planes.v, size, interpolation=cv2.INTER_LINEAR)
+    matrix = rgb_from_yuv(planes.matrix, full_range=planes.full_range)
+    return np.asarray(cv2.transform(cv2.merge((planes.y, u, v)), matrix), dtype=np.uint8)
+
+
+def planes_to_network(planes: Planes, box: Letterbox) -> Image:
+    """A 4:2:0 frame as network input: RGB (H, W, 3) uint8."""
+    return pad_to_network(planes_to_rgb(resize_planes(planes, box)), box)
+
+
+def rgb_to_network(rgb: Image, box: Letterbox) -> Image:
+    """A still (H, W, 3) uint8 as network input: RGB (H, W, 3) uint8."""
+    return pad_to_network(_resize(rgb, (box.scaled_width, box.scaled_height)), box)
+
+
+def pad_to_network(scaled: Image, box: Letterbox) -> Image:
+    """Put a scaled picture (h, w, 3) into the middle of a network frame of ``PAD_VALUE``."""
+    if scaled.shape[:2] == (box.height, box.width):
+        return scaled
+    frame = np.full((box.height, box.width, 3), PAD_VALUE, dtype=np.uint8)
+    frame[box.top : box.top + box.scaled_height, box.left : box.left + box.scaled_width] = scaled
+    return frame
+
+
+@lru_cache(maxsize=4)
+def rgb_from_yuv(matrix: ColorMatrix, *, full_range: bool) -> NDArray[np.float64]:
+    """The 3×4 affine map from (Y, Cb, Cr) levels 0…255 to RGB levels 0…255 (ITU-R BT.601-7, BT.709-6)."""
+    kr, kb = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[matrix]
+    kg = 1 - kr - kb
+    y_gain, c_gain, y_offset = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
+    chroma = np.array(
+        [
+            [0, 2 * (1 - kr)],
+            [-2 * (1 - kb) * kb / kg, -2 * (1 - kr) * kr / kg],
+            [2 * (1 - kb), 0],
+        ]
+    )
+    linear = np.hstack([np.full((3, 1), y_gain), chroma * c_gain])
+    offset = -linear @ np.array([y_offset, 128.0, 128.0])
+    return np.hstack([linear, offset[:, None]])
+
+
+def _resize(plane: Image, size: tuple[int, int]) -> Image:
+    height, width = plane.shape[:2]
+    if (width, height) == size:
+        return plane
+    shrinks = size[0] <= width and size[1] <= height
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, size, interpolation=interpolation), dtype=np.uint8)

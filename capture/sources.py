@@ -1,0 +1,210 @@
+"""Reading video: packets and frames of a file, with exact time stamps, through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from typing_extensions import Self
+
+from catseye.capture.geometry import ColorMatrix, Planes
+from catseye.errors import InputError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".ts", ".mov", ".m4v"})
+
+_PLANAR_420 = frozenset({"yuv420p", "yuvj420p"})
+_AVCOL_RANGE_JPEG = 2
+_AVCOL_SPC_601 = frozenset({4, 5, 6, 7})  # FCC, BT.470BG, SMPTE 170M and 240M, by ITU-T H.273
+_AVCOL_SPC_UNSPECIFIED = 2
+_HD_HEIGHT = 720
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the container says of its first video stream. ``duration_s`` is 0 where it says nothing."""
+
+    path: Path
+    codec: str
+    width: int
+    height: int
+    time_base: Fraction
+    start_pts: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame.
+
+    Args:
+        index: its place in presentation order among the frames decoded, from 0.
+        pts: presentation time in units of ``time_base``.
+        planes: its picture; the arrays share the decoder's memory and are not to be written to.
+        key: whether it can be decoded by itself.
+    """
+
+    index: int
+    pts: int
+    time_base: Fraction
+    planes: Planes
+    key: bool
+
+    @property
+    def time_s(self) -> float:
+        """Seconds on the stream's own clock, which may start anywhere."""
+        return float(self.pts * self.time_base)
+
+
+class VideoFile:
+    """The first video stream of a file, as packets or as frames, read once from the start.
+
+    Args:
+        path: a file that FFmpeg can demux.
+        threads: decoder threads; 0 lets FFmpeg choose.
+
+    Raises:
+        InputError: the file is absent, is no video, or has no video stream.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int = 0) -> None:
+        self.path = Path(path)
+        self.corrupt_packets = 0
+        self._container = _open(self.path)
+        if not self._container.streams.video:
+            self._container.close()
+            raise InputError(self.path, "has no video stream", "give a file recorded by a camera")
+        self._stream: VideoStream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.thread_count = threads
+        self.info = _describe(self.path, self._container, self._stream)
+
+    def packets(self) -> Iterator[Packet]:
+        """Demux packets in decoding order. What cannot be read ends the stream and counts as corrupt."""
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    yield packet
+        except av.FFmpegError:
+            self.corrupt_packets += 1
+
+    def frames(self) -> Iterator[Frame]:
+        """Decode frames in presentation order. A packet that fails to decode is counted and passed over."""
+        index = 0
+        for packet in self._packets_then_flush():
+            try:
+                pictures = self._stream.codec_context.decode(packet)
+            except av.FFmpegError:
+                self.corrupt_packets += 1
+                continue
+            for picture in pictures:
+                if picture.pts is None:
+                    self.corrupt_packets += 1
+                    continue
+                yield to_frame(picture, index=index, time_base=self.info.time_base)
+                index += 1
+
+    def _packets_then_flush(self) -> Iterator[Packet | None]:
+        yield from self.packets()
+        yield None
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def to_frame(picture: VideoFrame, *, index: int, time_base: Fraction) -> Frame:
+    """Wrap a decoded picture, converting pixel formats other than planar 4:2:0 of 8 bits."""
+    assert picture.pts is not None
+    return Frame(
+        index=index, pts=picture.pts, time_base=time_base, planes=_planes(picture), key=bool(picture.key_frame)
+    )
+
+
+def find_videos(path: str | Path) -> list[Path]:
+    """A video file itself, or every video below a folder in the order of their names.
+
+    Raises:
+        InputError: there is no such path, or the folder has no video in it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise InputError(path, "no such file or folder", "check the path")
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    if not found:
+        suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
+        raise InputError(path, "has no video in it", f"give a folder with files of {suffixes}")
+    return found
+
+
+def _open(path: Path) -> InputContainer:
+    if not path.exists():
+        raise InputError(path, "no such file", "check the path")
+    if path.is_dir():
+        raise InputError(path, "is a folder, not a video file", "name one file in it")
+    try:
+        return av.open(str(path), mode="r")
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            path, f"is not a readable video ({reason})", "it may be cut off or another format: record or copy it again"
+        ) from None
+
+
+def _describe(path: Path, container: InputContainer, stream: VideoStream) -> VideoInfo:
+    context = stream.codec_context
+    if stream.time_base is None or not context.width or not context.height:
+        raise InputError(path, "has a video stream without size or time base", "record or copy it again")
+    if stream.duration is not None:
+        duration_s = float(stream.duration * stream.time_base)
+    else:
+        duration_s = (container.duration or 0) / av.time_base
+    return VideoInfo(
+        path=path,
+        codec=context.name,
+        width=context.width,
+        height=context.height,
+        time_base=stream.time_base,
+        start_pts=stream.start_time or 0,
+        duration_s=duration_s,
+    )
+
+
+def _planes(picture: VideoFrame) -> Planes:
+    full_range = picture.format.name.startswith("yuvj") or picture.color_range == _AVCOL_RANGE_JPEG
+    matrix = _color_matrix(picture)
+    if picture.format.name not in _PLANAR_420:
+        picture = picture.reformat(format="yuv420p")
+    y, u, v = (_plane(picture, i) for i in range(3))
+    return Planes(y=y, u=u, v=v, matrix=matrix, full_range=full_range)
+
+
+def _plane(picture: VideoFrame, index: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    plane = picture.planes[index]
+    rows = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]
+
+
+def _color_matrix(picture: VideoFrame) -> ColorMatrix:
+    """The matrix the stream states; where it states none, BT.709 from 720 lines on, as players assume."""
+    space = int(picture.colorspace)
+    if space == _AVCOL_SPC_UNSPECIFIED:
+        return "bt709" if picture.height >= _HD_HEIGHT else "bt601"
+    return "bt601" if space in _AVCOL_SPC_601 else "bt709"

@@ -1,0 +1,1 @@
+"""Dataset to encoder to detector."""

@@ -1,0 +1,106 @@
+"""What a training run leaves: ``checkpoint.json`` and ``model.safetensors``. No pickle is involved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from catseye.contract import Contract
+from catseye.errors import InputError
+from catseye.files import replacing
+
+INFO_FILE = "checkpoint.json"
+MODEL_FILE = "model.safetensors"
+
+
+class DepthInfo(BaseModel):
+    """What the depth output means.
+
+    Canonical depth is learned as if every camera's focal length were ``canonical_focal`` image widths; a
+    camera's own depth is ``canonical · (fx / width) / canonical_focal``, in metres where ``metric`` is true
+    and in an arbitrary unit otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    canonical_focal: float = Field(default=1.0, gt=0)
+    metric: bool
+
+
+class CheckpointInfo(Contract):
+    """The contract ``checkpoint.json``.
+
+    Args:
+        kind: which stage wrote it.
+        encoder: timm name.
+        width, height: network size in pixels.
+        classes: detection classes in the order of their indices; empty after pretraining.
+        depth: None where no depth was learned.
+        dataset_fingerprint: identity of the data it was trained on.
+        metrics: what was measured at the end.
+        config: every option of the run.
+        code_version: version of the package that wrote it.
+    """
+
+    VERSION: ClassVar[str] = "1.0"
+    REMEDY: ClassVar[str] = "give the folder of a finished pretrain or finetune run"
+
+    kind: Literal["pretrain", "finetune"]
+    encoder: str
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    classes: tuple[str, ...] = ()
+    depth: DepthInfo | None = None
+    dataset_fingerprint: str = ""
+    metrics: dict[str, float] = {}
+    config: dict[str, Any] = {}
+    code_version: str = ""
+
+
+def save_checkpoint(run: str | Path, info: CheckpointInfo, model: nn.Module) -> None:
+    """Write weights, then the document that makes them a finished run."""
+    save_tensors(Path(run) / MODEL_FILE, model.state_dict())
+    info.save(Path(run) / INFO_FILE)
+
+
+def load_checkpoint(run: str | Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+    """Read a finished run.
+
+    Raises:
+        InputError: the folder is no finished run, or one of its files is damaged.
+    """
+    info = CheckpointInfo.load(Path(run) / INFO_FILE)
+    tensors, _ = load_tensors(Path(run) / MODEL_FILE)
+    return info, tensors
+
+
+def submodule_state(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The entries below ``name.``, with that prefix taken off."""
+    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+
+
+def save_tensors(path: str | Path, tensors: dict[str, Tensor], *, document: Any = None) -> None:
+    """Write tensors, and a JSON document in the header, as one safetensors file."""
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(path) as aside:
+        safetensors.torch.save_file(contiguous, str(aside), metadata={"document": json.dumps(document)})
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Any]:
+    """Read what ``save_tensors`` wrote: the tensors on the CPU, and the document."""
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            tensors = {name: torch.as_tensor(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            document = json.loads((file.metadata() or {}).get("document", "null"))
+    except FileNotFoundError:
+        raise InputError(path, "no such file", CheckpointInfo.REMEDY) from None
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise InputError(path, f"is damaged ({error})", "train again or restore a copy") from None
+    return tensors, document

@@ -1,0 +1,1 @@
+"""Bundle to tracks on the vehicle. Never imports torch, onnx, pretrain or export."""

@@ -1,0 +1,1 @@
+"""What executes a bundle's graph."""
