@@ -52,14 +52,14 @@ class Letterbox:
     def boxes_to_network(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Map (..., 4) corner boxes from source to network pixels. Pixel (0, 0) spans [0, 1)."""
         scale = np.array([self.scale_x, self.scale_y] * 2)
-        return (boxes_xyxy * scale + np.array([self.left, self.top] * 2)).astype(np.float32)
+        return np.asarray(boxes_xyxy * scale + np.array([self.left, self.top] * 2), dtype=np.float32)
 
     def boxes_to_source(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Map (..., 4) corner boxes from network to source pixels, clipped to the source frame."""
         scale = np.array([self.scale_x, self.scale_y] * 2)
         boxes = (boxes_xyxy - np.array([self.left, self.top] * 2)) / scale
         limit = np.array([self.source_width, self.source_height] * 2)
-        return np.clip(boxes, 0, limit).astype(np.float32)
+        return np.asarray(np.clip(boxes, 0, limit), dtype=np.float32)
 
     def intrinsics_to_network(self, K: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map a 3×3 pinhole matrix from source to network pixels."""
@@ -76,7 +76,8 @@ def letterbox(source_width: int, source_height: int, width: int, height: int) ->
     """
     if min(source_width, source_height, width, height) <= 0 or width % 2 or height % 2:
         raise ValueError(
-            f"cannot fit {source_width}x{source_height} into {width}x{height}: sizes are positive, network even"
+            f"cannot fit {source_width}x{source_height} into {width}x{height}: "
+            "sizes must be positive, the network's even"
         )
     scale = min(width / source_width, height / source_height)
     scaled_width = min(width, max(2, 2 * round(source_width * scale / 2)))

@@ -77,7 +77,7 @@ class VideoWriter:
         for plane, content in zip(picture.planes, (planes.y, planes.u, planes.v), strict=True):
             padded = np.zeros((plane.height, plane.line_size), dtype=np.uint8)
             padded[:, : plane.width] = content
-            plane.update(padded)
+            plane.update(padded.tobytes())
         self._encode(picture, pts)
 
     def _encode(self, picture: VideoFrame, pts: int) -> None:

@@ -1,7 +1,7 @@
 """Versioned documents: what one stage writes and another reads.
 
-A contract is a pydantic model with a ``schema_version`` of the form ``MAJOR.MINOR``. A newer minor version only
-adds fields, and loads. A newer major version is refused, since its fields may mean something else.
+A contract is a pydantic model with a ``schema_version`` of the form ``MAJOR.MINOR``. A newer minor version
+only adds fields, and loads. A newer major version is refused, since its fields may mean something else.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _check_version(found: object, known: str, *, subject: str | os.PathLike[str]
     major, _, minor = found.partition(".") if isinstance(found, str) else ("", "", "")
     if not (major.isdigit() and minor.isdigit()):
         raise InputError(subject, f"field 'schema_version' is {found!r}, not MAJOR.MINOR", remedy)
-    if int(major) > int(known.split(".")[0]):
+    if int(major) > int(known.split(".", maxsplit=1)[0]):
         raise InputError(
             subject, f"has schema version {found}, newer than {known}, the one known here", "upgrade catseye"
         )

@@ -24,7 +24,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield aside
         _fsync(aside)
-        os.replace(aside, final)
+        aside.replace(final)
         _fsync(final.parent)
     finally:
         aside.unlink(missing_ok=True)

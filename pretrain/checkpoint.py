@@ -59,8 +59,8 @@ class CheckpointInfo(Contract):
     classes: tuple[str, ...] = ()
     depth: DepthInfo | None = None
     dataset_fingerprint: str = ""
-    metrics: dict[str, float] = {}
-    config: dict[str, Any] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict)
     code_version: str = ""
 
 

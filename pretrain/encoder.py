@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -32,13 +34,13 @@ class Encoder(nn.Module):
         super().__init__()
         self.name = name
         try:
-            body = timm.create_model(name, features_only=True, pretrained=False)
-            reductions = list(body.feature_info.reduction())
+            reductions = list(_features(name).feature_info.reduction())
             indices = [reductions.index(stride) for stride in STRIDES]
-            self.body = timm.create_model(name, features_only=True, pretrained=False, out_indices=indices)
+            self.body = _features(name, out_indices=indices)
         except (RuntimeError, ValueError, AttributeError) as error:
             raise UsageError(
-                f"encoder {name!r} cannot be used ({error}); name a timm network with maps at strides 4, 8, 16, 32"
+                f"encoder {name!r} cannot be used ({error}); "
+                "name a timm network with maps at strides 4, 8, 16, 32"
             ) from None
         self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
         # Normalisation lives with the weights, so that no caller can give the network another one.
@@ -52,3 +54,7 @@ class Encoder(nn.Module):
         """
         maps: list[Tensor] = self.body((rgb - self.mean) / self.std)
         return maps
+
+
+def _features(name: str, **options: Any) -> Any:
+    return timm.create_model(name, features_only=True, pretrained=False, **options)

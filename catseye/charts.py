@@ -1,0 +1,83 @@
+"""Line charts as inline SVG, for reports that are one file and need no script."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+
+Series = Sequence[tuple[float, float]]
+
+_COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a")
+_WIDTH, _HEIGHT = 420, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 24, 28
+
+
+def line_chart(title: str, series: Mapping[str, Series], *, x_label: str) -> str:
+    """Draw named series of (x, y) points; points that are not finite are left out.
+
+    Returns:
+        An ``<svg>`` element, or an empty string where no point is left.
+    """
+    kept = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()}
+    kept = {name: points for name, points in kept.items() if points}
+    if not kept:
+        return ""
+    xs = [x for points in kept.values() for x, _ in points]
+    ys = [y for points in kept.values() for _, y in points]
+    x_range, y_range = _range(xs), _range(ys)
+    parts = [f'<text x="{_LEFT}" y="15" font-weight="bold">{html.escape(title)}</text>']
+    parts += _axes(x_range, y_range, x_label)
+    for number, (name, points) in enumerate(kept.items()):
+        color = _COLORS[number % len(_COLORS)]
+        path = " ".join(f"{_x(x, x_range):.1f},{_y(y, y_range):.1f}" for x, y in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        parts.append(
+            f'<text x="{_WIDTH - _RIGHT}" y="{_TOP + 12 + 13 * number}" text-anchor="end" '
+            f'fill="{color}">{html.escape(name)}</text>'
+        )
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'font-family="sans-serif" font-size="11">{"".join(parts)}</svg>'
+    )
+
+
+def smoothed(points: Series, *, window: int) -> list[tuple[float, float]]:
+    """Trailing mean over at most ``window`` points."""
+    values = [y for _, y in points]
+    means = []
+    for number, (x, _) in enumerate(points):
+        recent = values[max(0, number + 1 - window) : number + 1]
+        means.append((x, sum(recent) / len(recent)))
+    return means
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if low == high:
+        return low - 0.5, high + 0.5
+    return low, high
+
+
+def _x(value: float, limits: tuple[float, float]) -> float:
+    return _LEFT + (value - limits[0]) / (limits[1] - limits[0]) * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _y(value: float, limits: tuple[float, float]) -> float:
+    return _HEIGHT - _BOTTOM - (value - limits[0]) / (limits[1] - limits[0]) * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _axes(x_range: tuple[float, float], y_range: tuple[float, float], x_label: str) -> list[str]:
+    bottom = _HEIGHT - _BOTTOM
+    lines = [
+        f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" stroke="#888"/>',
+        f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{html.escape(x_label)}</text>',
+    ]
+    for fraction in (0.0, 0.5, 1.0):
+        value = y_range[0] + fraction * (y_range[1] - y_range[0])
+        y = _y(value, y_range)
+        lines.append(f'<text x="{_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        x_value = x_range[0] + fraction * (x_range[1] - x_range[0])
+        x = _x(x_value, x_range)
+        lines.append(f'<text x="{x:.1f}" y="{bottom + 12}" text-anchor="middle">{x_value:.6g}</text>')
+    return lines

@@ -1,0 +1,273 @@
+"""The command line. Each verb imports its stage when it is called, so that `catseye --help` needs none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from catseye.console import (
+    configure_logging,
+    describe,
+    error_console,
+    output_console,
+    print_table,
+    progress_bars,
+)
+from catseye.version import __version__
+
+app = typer.Typer(
+    name="catseye",
+    help="A fleet's unlabelled camera footage into one small network that runs on the vehicle.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="Keys that sign bundles and keys that are trusted.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+
+@dataclass
+class _Settings:
+    debug: bool = False
+
+
+Out = Annotated[Path, typer.Option("--out", help="Folder or file to write.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one a core.")]
+Width = Annotated[int, typer.Option(min=32, help="Width in pixels.")]
+Height = Annotated[int, typer.Option(min=32, help="Height in pixels.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        output_console.print(f"catseye {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    context.obj.debug = debug
+    configure_logging(debug=debug)
+
+
+@app.command()
+def synth(
+    out: Out,
+    clips: Annotated[int, typer.Option(min=1, help="Clips to render.")] = 8,
+    duration: Annotated[float, typer.Option(help="Seconds a clip.")] = 8.0,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = 12.5,
+    width: Width = 320,
+    height: Height = 192,
+    seed: Seed = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Draw colours and shapes kept for testing.")
+    ] = False,
+    jobs: Jobs = 0,
+) -> None:
+    """Render a road world with exact boxes, tracks, depth, pose and speed."""
+    from catseye.capture.synth import synth as render
+
+    with progress_bars() as progress:
+        render(
+            out,
+            seed=seed,
+            clips=clips,
+            duration_s=duration,
+            fps=fps,
+            width=width,
+            height=height,
+            appearance="heldout" if held_out else "train",
+            jobs=jobs,
+            progress=progress,
+        )
+    output_console.print(f"{clips} clips in {out}")
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    out: Out,
+    holdout: Annotated[
+        list[Path] | None, typer.Option(help="Footage kept out of training; repeatable.")
+    ] = None,
+    width: Width = 320,
+    height: Height = 192,
+    drive_from: Annotated[
+        str | None, typer.Option(help="Regular expression whose group 1 is the drive.")
+    ] = None,
+    calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
+    jobs: Jobs = 0,
+    as_json: Json = False,
+) -> None:
+    """Footage to dataset: clips, tags, short-GOP shards and a Parquet manifest."""
+    from catseye.capture.ingest import ingest as run_ingest
+
+    with progress_bars() as progress:
+        dataset = run_ingest(
+            paths,
+            out,
+            holdout=holdout or (),
+            width=width,
+            height=height,
+            drive_from=drive_from,
+            calibration=calibration,
+            jobs=jobs,
+            progress=progress,
+        )
+    rows = _clip_rows(dataset)
+    if as_json:
+        _print_json(
+            {"dataset": str(out), "clips": [dict(zip(_CLIP_HEADER, row, strict=True)) for row in rows]}
+        )
+    else:
+        print_table(str(out), _CLIP_HEADER, rows)
+
+
+_CLIP_HEADER = ("kept or why not", "split", "clips", "seconds")
+
+
+def _clip_rows(dataset: Any) -> list[tuple[str, str, int, float]]:
+    sums: dict[tuple[str, str], list[float]] = {}
+    for clip in dataset.clips:
+        key = ("kept" if clip.usable else clip.reason, clip.split)
+        sums.setdefault(key, []).append(float(clip.times_s[-1]) if len(clip) else 0.0)
+    return [(*key, len(seconds), round(sum(seconds), 1)) for key, seconds in sorted(sums.items())]
+
+
+@app.command()
+def pretrain(
+    dataset: Annotated[str, typer.Argument(help="Dataset folder or URL.")],
+    out: Out,
+    encoder: Annotated[
+        str, typer.Option(help="timm network with maps at strides 4, 8, 16, 32.")
+    ] = "resnet18",
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
+    batch: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 8,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 5e-4,
+    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
+    seed: Seed = 0,
+) -> None:
+    """Unlabelled dataset to encoder: frame order, future frames and depth, jointly."""
+    from catseye.capture.dataset import open_dataset
+    from catseye.pretrain.pretrain import PretrainConfig
+    from catseye.pretrain.pretrain import pretrain as run_pretrain
+
+    config = PretrainConfig(
+        encoder=encoder,
+        steps=steps,
+        batch=batch,
+        lr=learning_rate,
+        precision=precision,
+        workers=workers,
+        seed=seed,
+    )
+    with progress_bars() as progress:
+        info = run_pretrain(open_dataset(dataset), out, config, progress=progress)
+    _print_metrics(str(out), info.metrics)
+
+
+@app.command()
+def finetune(
+    out: Out,
+    labels: Annotated[Path, typer.Option(help="COCO JSON with the boxes.")],
+    run: Annotated[Path | None, typer.Argument(help="Pretrained run; without it, from scratch.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")
+    ] = None,
+    train_list: Annotated[Path | None, typer.Option(help="File names to train on, one a line.")] = None,
+    test_list: Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")] = None,
+    encoder: Annotated[str, typer.Option(help="Only without RUN: the timm network.")] = "resnet18",
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
+    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 8,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
+    width: Width = 448,
+    height: Height = 256,
+    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Encoder and labels to detector."""
+    from catseye.pretrain.finetune import FinetuneConfig
+    from catseye.pretrain.finetune import finetune as run_finetune
+
+    config = FinetuneConfig(
+        encoder=encoder,
+        steps=steps,
+        batch=batch,
+        lr=learning_rate,
+        width=width,
+        height=height,
+        precision=precision,
+        seed=seed,
+    )
+    with progress_bars() as progress:
+        info = run_finetune(
+            run,
+            out,
+            labels=labels,
+            images=images,
+            train_list=train_list,
+            test_list=test_list,
+            config=config,
+            progress=progress,
+        )
+    _print_metrics(str(out), info.metrics)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Finetuned run.")],
+    out: Out,
+    video: Annotated[
+        list[Path] | None, typer.Option(help="Footage whose frames prove the export; repeatable.")
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Detections a frame.")] = 100,
+) -> None:
+    """Detector to one signed bundle with its proof."""
+    from catseye.export.export import export as run_export
+
+    with progress_bars() as progress:
+        run_export(run, out, videos=video or (), top_k=top_k, progress=progress)
+    output_console.print(f"{out}")
+
+
+@keys_app.command("new")
+def keys_new() -> None:
+    """Make a signing key pair and trust its public half on this machine."""
+    from catseye.runtime.signing import new_key
+
+    output_console.print(f"new signing key {new_key()}")
+
+
+def _print_metrics(title: str, metrics: dict[str, float]) -> None:
+    print_table(
+        title, ("figure", "value"), [(name, f"{value:.4g}") for name, value in sorted(metrics.items())]
+    )
+
+
+def _print_json(document: object) -> None:
+    typer.echo(json.dumps(document, indent=2))
+
+
+def main() -> NoReturn:
+    """Run the command line; every error a user can act on becomes one line and a non-zero exit code."""
+    settings = _Settings()
+    try:
+        app(obj=settings)
+    except Exception as error:
+        told = describe(error)
+        if settings.debug or told is None:
+            raise
+        line, code = told
+        error_console.print(f"catseye: {line}", markup=False)
+        raise SystemExit(code) from None
+    raise SystemExit(0)

@@ -1,0 +1,97 @@
+"""What the command line shows: progress bars, tables, and one line for an error."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from catseye.errors import CatseyeError, MissingExtraError, UsageError
+from catseye.progress import Progress as ProgressCallback
+
+error_console = Console(stderr=True, soft_wrap=True, highlight=False)
+output_console = Console(highlight=False)
+
+_EXTRA_OF_MODULE = {
+    "torch": "train",
+    "torchvision": "train",
+    "timm": "train",
+    "lightning_fabric": "train",
+    "torchmetrics": "train",
+    "safetensors": "train",
+    "faster_coco_eval": "train",
+    "tensorboard": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxslim": "export",
+}
+
+
+def configure_logging(*, debug: bool) -> None:
+    """Warnings to standard error, everything with ``debug``."""
+    handler = RichHandler(console=error_console, show_time=False, show_path=debug, markup=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("catseye").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+@contextmanager
+def progress_bars() -> Iterator[ProgressCallback]:
+    """Yield a callback that shows a bar a label, on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=error_console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield advance
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on standard output; the first column left, the others right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    output_console.print(table)
+
+
+def describe(error: BaseException) -> tuple[str, int] | None:
+    """The line and the exit code for an error that a user can act on; None for a fault of ours."""
+    if isinstance(error, UsageError):
+        return str(error), 2
+    if isinstance(error, CatseyeError):
+        return str(error), 1
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.partition(".")[0]
+        if module in _EXTRA_OF_MODULE:
+            return str(MissingExtraError(module, _EXTRA_OF_MODULE[module])), 1
+    if _disk_is_full(error):
+        place = getattr(error, "filename", None) or "the output's disk"
+        return (
+            f"{place}: no space left; free some and run the same command again, what was finished is kept",
+            1,
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+        return f"{error.filename}: {error.strerror}; name a place that can be read and written", 1
+    return None
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    """Some libraries wrap the system's error and keep only its text."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in full or "No space left on device" in str(error)
