@@ -71,7 +71,8 @@ def _axes(x_range: tuple[float, float], y_range: tuple[float, float], x_label: s
     bottom = _HEIGHT - _BOTTOM
     lines = [
         f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" stroke="#888"/>',
-        f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{html.escape(x_label)}</text>',
+        f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">'
+        f"{html.escape(x_label)}</text>",
     ]
     for fraction in (0.0, 0.5, 1.0):
         value = y_range[0] + fraction * (y_range[1] - y_range[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +17,8 @@ from catseye.console import (
     print_table,
     progress_bars,
 )
+from catseye.errors import CatseyeError
+from catseye.files import write_json
 from catseye.version import __version__
 
 app = typer.Typer(
@@ -40,6 +42,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one a core.")]
 Width = Annotated[int, typer.Option(min=32, help="Width in pixels.")]
 Height = Annotated[int, typer.Option(min=32, help="Height in pixels.")]
+Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 
@@ -248,6 +252,156 @@ def keys_new() -> None:
     output_console.print(f"new signing key {new_key()}")
 
 
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
+    engine: Engine = "auto",
+    threads: Threads = 0,
+    as_json: Json = False,
+) -> None:
+    """Signature, schema and proof of a bundle, on this machine."""
+    from catseye.runtime.verify import verify as run_verify
+
+    with progress_bars() as progress:
+        report = run_verify(bundle, engine=engine, threads=threads, progress=progress)
+    if as_json:
+        _print_json({**asdict(report), "passed": bool(report)})
+    else:
+        rows = [
+            (check.name, f"{check.value:.3g}", f"{check.limit:.3g}", "ok" if check else "FAILED")
+            for check in report.checks
+        ]
+        title = f"{report.path}: {report.name}, signed by {report.key}, on {report.engine}"
+        print_table(title, ("check", "value", "limit", ""), rows)
+    if not report:
+        failed = ", ".join(check.name for check in report.checks if not check)
+        raise CatseyeError(f"{bundle}: differs from its proof in {failed}; do not use it on this machine")
+
+
+@app.command()
+def build(
+    bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
+    ahead_of_time: Annotated[
+        bool, typer.Option("--ahead-of-time", help="Compile with no GPU, as a check; nothing is kept.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compile a bundle's graphs with TensorRT."""
+    from catseye.runtime.build import build as run_build
+
+    with progress_bars() as progress:
+        reports = run_build(bundle, ahead_of_time=ahead_of_time, progress=progress)
+    if as_json:
+        _print_json([asdict(report) for report in reports])
+    else:
+        rows = [
+            (
+                f"{report.backend} {report.version}",
+                ", ".join(report.compute_capabilities),
+                report.layers,
+                f"{report.size / 1e6:.1f} MB",
+                f"{report.seconds:.1f} s",
+            )
+            for report in reports
+        ]
+        print_table(str(bundle), ("compiler", "for", "layers", "plan", "took"), rows)
+
+
+@app.command()
+def run(
+    bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
+    source: Annotated[Path, typer.Argument(help="Video file.")],
+    jsonl: Annotated[Path | None, typer.Option(help="Write a record a frame to this file.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Write the video, tracks drawn, to this file.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
+    engine: Engine = "auto",
+    threads: Threads = 0,
+    as_json: Json = False,
+) -> None:
+    """Detect, track and measure distance."""
+    from catseye.runtime import run as run_source
+
+    with progress_bars() as progress:
+        summary = run_source(
+            bundle,
+            source,
+            jsonl=jsonl,
+            video=video,
+            calibration=calibration,
+            engine=engine,
+            threads=threads,
+            progress=progress,
+        )
+    if as_json:
+        _print_json(asdict(summary))
+    else:
+        print_table(str(source), ("figure", "value"), list(asdict(summary).items()))
+
+
+@app.command()
+def bench(
+    bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
+    source: Annotated[Path | None, typer.Argument(help="Video file; without it, a rendered one.")] = None,
+    engine: Engine = "auto",
+    threads: Threads = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the report as JSON to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Latency and throughput, end to end and of the engine alone, with a fingerprint of the device."""
+    from catseye.runtime import bench as run_bench
+
+    with progress_bars() as progress:
+        report = run_bench(bundle, source, engine=engine, threads=threads, progress=progress)
+    if out is not None:
+        write_json(out, report.to_json())
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        for title, header, rows in report.tables():
+            print_table(title, header, rows)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")] = Path("demo"),
+    video: Annotated[list[Path] | None, typer.Option(help="Footage to learn from; repeatable.")] = None,
+    holdout: Annotated[Path | None, typer.Option(help="The video to track, kept out of training.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="COCO JSON with boxes of your vehicles.")] = None,
+    train_list: Annotated[Path | None, typer.Option(help="File names to train on, one a line.")] = None,
+    test_list: Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """All of it: from footage to tracked vehicles on a video held out of all training."""
+    from catseye.demo import demo as run_demo
+
+    with progress_bars() as progress:
+        stages = run_demo(
+            out,
+            videos=video or (),
+            holdout=holdout,
+            labels=labels,
+            train_list=train_list,
+            test_list=test_list,
+            seed=seed,
+            progress=progress,
+        )
+    rows = [(s.name, s.did, f"{s.seconds:.1f} s") for s in stages]
+    print_table("What each stage did", ("stage", "did", "took"), rows)
+    figures = [(f"{s.name}: {name}", f"{value:.4g}") for s in stages for name, value in s.figures.items()]
+    print_table("What was measured", ("figure", "value"), figures)
+    output_console.print(f"Look at {out / 'report.html'} and {out / 'tracked.mp4'}")
+
+
+@keys_app.command("trust")
+def keys_trust(
+    public_key: Annotated[Path, typer.Argument(help="Public half of the key, as `keys new` wrote it.")],
+) -> None:
+    """Trust bundles that someone else's key signed."""
+    from catseye.runtime.signing import trust
+
+    output_console.print(f"trusted {trust(public_key)}")
+
+
 def _print_metrics(title: str, metrics: dict[str, float]) -> None:
     print_table(
         title, ("figure", "value"), [(name, f"{value:.4g}") for name, value in sorted(metrics.items())]
@@ -255,7 +409,7 @@ def _print_metrics(title: str, metrics: dict[str, float]) -> None:
 
 
 def _print_json(document: object) -> None:
-    typer.echo(json.dumps(document, indent=2))
+    typer.echo(json.dumps(document, indent=2, default=str))
 
 
 def main() -> NoReturn:

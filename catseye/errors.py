@@ -19,6 +19,10 @@ class InputError(CatseyeError):
         self.subject, self.fault, self.remedy = str(subject), fault, remedy
         super().__init__(f"{self.subject}: {fault}; {remedy}")
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        """Survive the way back from a worker process."""
+        return type(self), (self.subject, self.fault, self.remedy)
+
 
 class UsageError(CatseyeError):
     """An option has a value that cannot be. Exit code 2."""

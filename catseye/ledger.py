@@ -33,7 +33,7 @@ class Stage(BaseModel):
     key: str
     did: str
     seconds: float
-    figures: dict[str, float] = {}  # noqa: RUF012 - pydantic copies defaults
+    figures: dict[str, float] = {}
 
 
 class Summary(Contract):

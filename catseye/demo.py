@@ -1,0 +1,220 @@
+"""``catseye demo``: every stage, from footage to tracked vehicles on a clip held out of all training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from catseye.errors import CatseyeError
+from catseye.footage import Footage, check_footage, own_footage, rendered_footage
+from catseye.ledger import Ledger, Stage
+from catseye.progress import Progress, silent
+
+Figures = dict[str, float]
+Work = Callable[[], tuple[str, Figures]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done on what: sizes as (width, height) in pixels, optimiser steps, samples a step."""
+
+    dataset_size: tuple[int, int]
+    detector_size: tuple[int, int]
+    pretrain_steps: int
+    pretrain_batch: int
+    finetune_steps: int
+    finetune_batch: int
+
+
+RENDERED = Effort(
+    dataset_size=(224, 128),
+    detector_size=(320, 192),
+    pretrain_steps=260,
+    pretrain_batch=6,
+    finetune_steps=200,
+    finetune_batch=8,
+)
+"""Ten minutes on two cores."""
+
+REAL = Effort(
+    dataset_size=(224, 128),
+    detector_size=(448, 256),
+    pretrain_steps=900,
+    pretrain_batch=6,
+    finetune_steps=700,
+    finetune_batch=8,
+)
+"""Smaller vehicles in a richer world ask for more."""
+
+
+def demo(
+    out: Path,
+    *,
+    videos: Sequence[Path] = (),
+    holdout: Path | None = None,
+    labels: Path | None = None,
+    train_list: Path | None = None,
+    test_list: Path | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[Stage, ...]:
+    """Run every stage and leave their results in ``out``; what an earlier call finished is kept.
+
+    Without ``videos`` a road world is rendered. With them, ``holdout`` is the video to track (by default the
+    last of them) and ``labels`` has the boxes; lists ``train.txt`` and ``test.txt`` beside it are used.
+
+    Returns:
+        What each stage did, in order.
+
+    Raises:
+        UsageError: videos without labels, or the reverse, or nothing to hold out.
+        InputError: some input is absent or broken.
+    """
+    from catseye.report import write_report
+
+    check_footage(videos=videos, holdout=holdout, labels=labels)
+    effort = effort or (REAL if videos else RENDERED)
+    ledger = Ledger(out / "summary.json")
+    if labels is not None:
+        footage = own_footage(
+            videos=videos, holdout=holdout, labels=labels, train_list=train_list, test_list=test_list
+        )
+    else:
+        footage = _synth(ledger, out / "world", seed=seed, progress=progress)
+    chain: tuple[tuple[str, object, tuple[str, ...], Work], ...] = (
+        (
+            "ingest",
+            (footage.digest(), effort.dataset_size),
+            ("dataset/dataset.json",),
+            lambda: _ingest(out, footage, effort, progress),
+        ),
+        (
+            "pretrain",
+            (effort, seed),
+            ("run/pretrain/checkpoint.json",),
+            lambda: _pretrain(out, footage, effort, seed, progress),
+        ),
+        (
+            "finetune",
+            (footage.labels_digest(), effort, seed),
+            ("run/finetune/checkpoint.json", "run/scratch/checkpoint.json"),
+            lambda: _finetune(out, footage, effort, seed, progress),
+        ),
+        ("export", None, ("demo.catseye",), lambda: _export(out, footage, progress)),
+        ("run", None, ("tracks.jsonl", "tracked.mp4"), lambda: _run(out, footage, progress)),
+        ("bench", None, ("bench.json",), lambda: _bench(out, footage, progress)),
+    )
+    for name, inputs, outputs, work in chain:
+        ledger.run(name, inputs, [out / output for output in outputs], work)
+    write_report(out, ledger.stages)
+    return tuple(ledger.stages)
+
+
+def _synth(ledger: Ledger, world: Path, *, seed: int, progress: Progress) -> Footage:
+    def work() -> tuple[str, Figures]:
+        footage = rendered_footage(world, seed=seed, progress=progress)
+        return f"{len(footage.train)} clips to learn from, {len(footage.held_out)} held out", {}
+
+    ledger.run("synth", {"seed": seed}, [world / "labels.json"], work)
+    return rendered_footage(world, seed=seed, progress=silent)
+
+
+def _ingest(out: Path, footage: Footage, effort: Effort, progress: Progress) -> tuple[str, Figures]:
+    from catseye.capture.ingest import ingest
+
+    width, height = effort.dataset_size
+    dataset = ingest(
+        [*footage.train, *footage.held_out],
+        out / "dataset",
+        holdout=footage.held_out,
+        width=width,
+        height=height,
+        progress=progress,
+    )
+    kept = [clip for clip in dataset.clips if clip.usable]
+    minutes = sum(float(clip.times_s[-1]) for clip in kept) / 60
+    return f"{len(kept)} of {len(dataset.clips)} clips kept, {minutes:.1f} minutes", {}
+
+
+def _pretrain(
+    out: Path, footage: Footage, effort: Effort, seed: int, progress: Progress
+) -> tuple[str, Figures]:
+    from catseye.capture.dataset import open_dataset
+    from catseye.pretrain.pretrain import PretrainConfig, pretrain
+    from catseye.pretrain.probes import evaluate_pretext
+
+    dataset = open_dataset(out / "dataset")
+    config = PretrainConfig(steps=effort.pretrain_steps, batch=effort.pretrain_batch, seed=seed)
+    pretrain(dataset, out / "run/pretrain", config, progress=progress)
+    figures = evaluate_pretext(
+        out / "run/pretrain", dataset, split="test", truths=footage.truths(), progress=progress
+    )
+    return (
+        f"{config.steps} steps of {config.batch} clips on three objectives; measured on held-out clips",
+        figures,
+    )
+
+
+def _finetune(
+    out: Path, footage: Footage, effort: Effort, seed: int, progress: Progress
+) -> tuple[str, Figures]:
+    from catseye.pretrain.finetune import FinetuneConfig, finetune
+
+    width, height = effort.detector_size
+    config = FinetuneConfig(
+        steps=effort.finetune_steps, batch=effort.finetune_batch, width=width, height=height, seed=seed
+    )
+    figures: Figures = {}
+    for name, start in (("finetune", out / "run/pretrain"), ("scratch", None)):
+        info = finetune(
+            start,
+            out / "run" / name,
+            labels=footage.labels,
+            images=footage.images,
+            train_list=footage.train_list,
+            test_list=footage.test_list,
+            config=config,
+            progress=lambda label, done, total, name=name: progress(f"{name}: {label}", done, total),
+        )
+        figures |= {f"{name}_{key}": value for key, value in info.metrics.items() if key.startswith("ap")}
+    return f"{config.steps} steps of {config.batch} stills, beside the same from scratch", figures
+
+
+def _export(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]:
+    from catseye.export.export import export
+    from catseye.runtime.verify import verify
+
+    bundle = out / "demo.catseye"
+    export(out / "run/finetune", bundle, videos=footage.train[:2], progress=progress)
+    if not verify(bundle, progress=progress):
+        raise CatseyeError(f"{bundle}: differs from its proof; run: catseye verify {bundle}")
+    return f"one signed bundle of {bundle.stat().st_size / 1e6:.1f} MB, verified", {}
+
+
+def _run(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]:
+    from catseye.runtime import run
+
+    summary = run(
+        out / "demo.catseye",
+        footage.held_out[0],
+        jsonl=out / "tracks.jsonl",
+        video=out / "tracked.mp4",
+        calibration=footage.calibration(),
+        progress=progress,
+    )
+    return (
+        f"{summary.tracks} tracks in {summary.processed} frames of {footage.held_out[0].name}, "
+        f"{summary.dropped} dropped",
+        {"frames_per_second": summary.fps},
+    )
+
+
+def _bench(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]:
+    from catseye.files import write_json
+    from catseye.runtime import bench
+
+    report = bench(out / "demo.catseye", footage.held_out[0], progress=progress)
+    write_json(out / "bench.json", report.to_json())
+    return "latency on this machine", report.figures()
