@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,19 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ingest", "open_dataset", "synth"]
 
+_HOME = {"ingest": "ingest", "open_dataset": "dataset", "synth": "synth"}
+
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that the runtime can take the frame path without the dataset's libraries."""
-    if name == "open_dataset":
-        from catseye.capture.dataset import open_dataset
-
-        return open_dataset
-    if name == "ingest":
-        from catseye.capture.ingest import ingest
-
-        return ingest
-    if name == "synth":
-        from catseye.capture.synth import synth
-
-        return synth
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # also where the import has just bound a module of the same name
+    return value

@@ -357,8 +357,7 @@ def bench(
     if as_json:
         _print_json(report.to_json())
     else:
-        for title, header, rows in report.tables():
-            print_table(title, header, rows)
+        print_table(str(bundle), ("figure", "value"), report.table())
 
 
 @app.command()

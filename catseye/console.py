@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -33,10 +32,17 @@ _EXTRA_OF_MODULE = {
 }
 
 
+class _ConsoleHandler(logging.Handler):
+    """A message a line, above any progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{record.levelname.lower()}: {self.format(record)}"
+        error_console.print(line, markup=False)
+
+
 def configure_logging(*, debug: bool) -> None:
-    """Warnings to standard error, everything with ``debug``."""
-    handler = RichHandler(console=error_console, show_time=False, show_path=debug, markup=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    """Our own messages to standard error, and others' from warnings on; everything of ours with ``debug``."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_ConsoleHandler()], force=True)
     logging.getLogger("catseye").setLevel(logging.DEBUG if debug else logging.INFO)
 
 

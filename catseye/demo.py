@@ -17,8 +17,16 @@ Work = Callable[[], tuple[str, Figures]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done on what: sizes as (width, height) in pixels, optimiser steps, samples a step."""
+    """How much is done on what.
 
+    Args:
+        rendered_clips: to learn from and held out; only where the world is rendered.
+        dataset_size, detector_size: (width, height) in pixels.
+        pretrain_steps, finetune_steps: of the optimiser.
+        pretrain_batch, finetune_batch: clips and stills a step.
+    """
+
+    rendered_clips: tuple[int, int]
     dataset_size: tuple[int, int]
     detector_size: tuple[int, int]
     pretrain_steps: int
@@ -28,6 +36,7 @@ class Effort:
 
 
 RENDERED = Effort(
+    rendered_clips=(16, 4),
     dataset_size=(224, 128),
     detector_size=(320, 192),
     pretrain_steps=260,
@@ -38,6 +47,7 @@ RENDERED = Effort(
 """Ten minutes on two cores."""
 
 REAL = Effort(
+    rendered_clips=(0, 0),
     dataset_size=(224, 128),
     detector_size=(448, 256),
     pretrain_steps=900,
@@ -82,7 +92,7 @@ def demo(
             videos=videos, holdout=holdout, labels=labels, train_list=train_list, test_list=test_list
         )
     else:
-        footage = _synth(ledger, out / "world", seed=seed, progress=progress)
+        footage = _synth(ledger, out / "world", effort.rendered_clips, seed, progress)
     chain: tuple[tuple[str, object, tuple[str, ...], Work], ...] = (
         (
             "ingest",
@@ -112,13 +122,13 @@ def demo(
     return tuple(ledger.stages)
 
 
-def _synth(ledger: Ledger, world: Path, *, seed: int, progress: Progress) -> Footage:
+def _synth(ledger: Ledger, world: Path, clips: tuple[int, int], seed: int, progress: Progress) -> Footage:
     def work() -> tuple[str, Figures]:
-        footage = rendered_footage(world, seed=seed, progress=progress)
-        return f"{len(footage.train)} clips to learn from, {len(footage.held_out)} held out", {}
+        rendered_footage(world, clips=clips, seed=seed, progress=progress)
+        return f"{clips[0]} clips to learn from, {clips[1]} held out", {}
 
-    ledger.run("synth", {"seed": seed}, [world / "labels.json"], work)
-    return rendered_footage(world, seed=seed, progress=silent)
+    ledger.run("synth", (clips, seed), [world / "labels.json"], work)
+    return rendered_footage(world, clips=clips, seed=seed, progress=silent)
 
 
 def _ingest(out: Path, footage: Footage, effort: Effort, progress: Progress) -> tuple[str, Figures]:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catseye.errors import InputError, UsageError
 from catseye.files import sha256_of, write_json, write_text
 from catseye.progress import Progress
 
-RENDERED_CLIPS = 16
-RENDERED_HELD_OUT_CLIPS = 4
+if TYPE_CHECKING:
+    from catseye.capture.synth import Truth
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,13 @@ class Footage:
         """Identity of the labels and of the lists."""
         files = (self.labels, self.train_list, self.test_list)
         return ["none" if path is None else sha256_of(path) for path in files]
+
+    def truths(self) -> dict[str, Truth]:
+        """What is known of the held-out videos by their path; there is none but of rendered ones."""
+        from catseye.capture.synth import load_truth
+
+        files = {str(video): video.with_suffix(".truth.npz") for video in self.held_out}
+        return {video: load_truth(path) for video, path in files.items() if path.exists()}
 
     def calibration(self) -> Path | None:
         """The calibration beside the video to track, where there is one."""
@@ -90,13 +97,18 @@ def own_footage(
     )
 
 
-def rendered_footage(world: Path, *, seed: int, progress: Progress) -> Footage:
-    """Render a road world: clips to learn from, and held-out clips with other vehicles and surroundings."""
+def rendered_footage(world: Path, *, clips: tuple[int, int], seed: int, progress: Progress) -> Footage:
+    """Render a road world, or go on where an earlier call stopped.
+
+    Args:
+        world: folder to render into.
+        clips: how many to learn from, and how many held out, with other vehicles and surroundings.
+    """
     from catseye.capture.synth import synth
 
     train, held_out = world / "train", world / "held-out"
-    synth(train, seed=seed, clips=RENDERED_CLIPS, appearance="train", progress=progress)
-    synth(held_out, seed=seed + 1, clips=RENDERED_HELD_OUT_CLIPS, appearance="heldout", progress=progress)
+    synth(train, seed=seed, clips=clips[0], appearance="train", progress=progress)
+    synth(held_out, seed=seed + 1, clips=clips[1], appearance="heldout", progress=progress)
     merge_labels(world, {"train.txt": train, "test.txt": held_out})
     return Footage(
         train=tuple(sorted(train.glob("*.mp4"))),
