@@ -1,0 +1,145 @@
+"""Frame by frame from network input to tracks with distances: what ``run`` and ``bench`` share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from catseye.capture.calibration import Calibration
+from catseye.capture.geometry import Image, Letterbox, letterbox, planes_to_network
+from catseye.capture.sources import Frame
+from catseye.errors import InputError
+from catseye.runtime.bundle import Manifest
+from catseye.runtime.distance import Ranger
+from catseye.runtime.engines.base import Engine, EngineOutput
+from catseye.runtime.results import FrameResult
+from catseye.runtime.tracker import Tracker
+
+T = TypeVar("T")
+
+_SURE = 1.25
+"""Times the showing threshold: the score from which a detection may start a track."""
+_WEAK = 0.25
+"""Times the showing threshold: the score below which a detection is of no use to a track."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decoded frame, its network input ``rgb`` (H, W, 3), and when it was decoded, by ``perf_counter``."""
+
+    frame: Frame
+    rgb: Image
+    decoded_s: float
+
+
+def prepare(frame: Frame, manifest: Manifest) -> Prepared:
+    decoded_s = time.perf_counter()
+    network = manifest.network
+    box = letterbox(frame.planes.width, frame.planes.height, network.width, network.height)
+    return Prepared(frame, planes_to_network(frame.planes, box), decoded_s)
+
+
+def infer(engine: Engine, manifest: Manifest, group: Sequence[Prepared]) -> EngineOutput:
+    """Run the engine on up to a batch of frames. A batch that is not full is filled up by its last frame."""
+    missing = manifest.network.batch - len(group)
+    return engine.infer(np.stack([item.rgb for item in group] + [group[-1].rgb] * missing))
+
+
+def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items in a row; the last may be shorter."""
+    items = iter(items)
+    while group := list(islice(items, size)):
+        yield group
+
+
+class Perception:
+    """Tracks and distances of one stream, from the engine's output of each frame.
+
+    Args:
+        manifest: of the bundle that the engine runs.
+        stream: name for the results.
+        width, height: of the source frames in pixels.
+        calibration: of the camera, or None.
+        threshold: score from which a detection counts as sure of itself.
+
+    Raises:
+        InputError: the calibration is of a camera with another aspect.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        stream: str,
+        width: int,
+        height: int,
+        calibration: Calibration | None,
+        threshold: float,
+    ) -> None:
+        network = manifest.network
+        self._manifest, self._stream = manifest, stream
+        self._box: Letterbox = letterbox(width, height, network.width, network.height)
+        if calibration is not None:
+            _check_aspect(calibration, width, height)
+        self._hash = calibration.content_hash if calibration is not None else None
+        self._ranger = Ranger(depth=manifest.depth, calibration=calibration, box=self._box)
+        self._tracker = Tracker(
+            high_threshold=threshold,
+            start_threshold=min(1.0, _SURE * threshold),
+            low_threshold=_WEAK * threshold,
+        )
+
+    def see(self, item: Prepared, output: EngineOutput, row: int) -> FrameResult:
+        """Take the next frame, which is ``row`` of the engine's output.
+
+        Raises:
+            InputError: the stream's picture size has changed.
+        """
+        frame = item.frame
+        size = (frame.planes.width, frame.planes.height)
+        if size != (self._box.source_width, self._box.source_height):
+            raise InputError(
+                self._stream,
+                f"changes its picture size at frame {frame.index} to {size[0]}x{size[1]}",
+                "cut it there",
+            )
+        slots = output.scores[row] > 0
+        tracks = self._tracker.update(
+            self._box.boxes_to_source(output.boxes[row][slots]),
+            output.scores[row][slots],
+            output.classes[row][slots],
+            time_s=frame.time_s,
+            embeddings=output.embeddings[row][slots],
+        )
+        inside = np.clip(tracks.boxes_xyxy, 0, np.array(size * 2, dtype=np.float32))
+        tracks = replace(tracks, boxes_xyxy=inside)
+        distances = self._ranger.measure(
+            output.depth[row], self._box.boxes_to_network(inside), time_s=frame.time_s
+        )
+        return FrameResult(
+            stream=self._stream,
+            frame=frame.index,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            width=size[0],
+            height=size[1],
+            output_age_s=time.perf_counter() - item.decoded_s,
+            classes=self._manifest.classes,
+            tracks=tracks,
+            distances=distances,
+            calibration=self._hash,
+        )
+
+
+def _check_aspect(calibration: Calibration, width: int, height: int) -> None:
+    if abs(calibration.width * height - calibration.height * width) > max(width, height):
+        raise InputError(
+            f"calibration of {calibration.camera}",
+            f"is of {calibration.width}x{calibration.height} pixels, the video of {width}x{height}",
+            "give the calibration of this camera",
+        )

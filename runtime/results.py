@@ -1,0 +1,128 @@
+"""What is told of each frame, and the JSON Lines file of it. ``results.schema.json`` is the contract."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from catseye.runtime.distance import Distances
+from catseye.runtime.tracker import Tracks
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """The tracks of one frame.
+
+    Args:
+        stream: the source.
+        frame: place in presentation order, from 0.
+        pts, time_base: presentation time.
+        width, height: of the source frame in pixels.
+        output_age_s: seconds between the frame's decoding and this result.
+        classes: names by class index.
+        tracks: boxes in source pixels.
+        distances: a row a track.
+        calibration: hash of the one used, or None.
+    """
+
+    stream: str
+    frame: int
+    pts: int
+    time_base: Fraction
+    width: int
+    height: int
+    output_age_s: float
+    classes: tuple[str, ...]
+    tracks: Tracks
+    distances: Distances
+    calibration: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The document that the schema describes."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "stream": self.stream,
+            "frame": self.frame,
+            "pts": self.pts,
+            "time_base": f"{self.time_base.numerator}/{self.time_base.denominator}",
+            "capture_time_s": round(float(self.pts * self.time_base), 6),
+            "capture_source": "file",
+            "output_age_s": round(self.output_age_s, 6),
+            "width": self.width,
+            "height": self.height,
+            "calibration": self.calibration,
+            "tracks": [self._track(row) for row in range(len(self.tracks))],
+        }
+
+    def _track(self, row: int) -> dict[str, Any]:
+        tracks, distances = self.tracks, self.distances
+        return {
+            "id": int(tracks.ids[row]),
+            "class": self.classes[tracks.classes[row]],
+            "score": round(float(tracks.scores[row]), 4),
+            "box_xyxy": [round(float(edge), 2) for edge in tracks.boxes_xyxy[row]],
+            "distance_m": _known(distances.metres, row),
+            "distance_sigma_m": _known(distances.sigma_m, row),
+            "distance_relative": _known(distances.relative, row),
+            "age_s": round(float(tracks.ages_s[row]), 4),
+        }
+
+
+def _known(values: NDArray[np.float32], row: int) -> float | None:
+    value = float(values[row])
+    return round(value, 4) if math.isfinite(value) else None
+
+
+class JsonLinesWriter:
+    """A file of one record a line; use as a context manager.
+
+    Lines go to ``<name>.part``, each handed to the system as it is written, and the file takes its name when
+    the work is done. When the work fails, the whole lines written so far stay in ``<name>.part``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._aside = self.path.with_name(self.path.name + ".part")
+        self._lines = self._bytes = 0
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = self._aside.open("wb")
+        return self
+
+    def write(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        self._stream.write(line)
+        self._stream.flush()
+        self._lines += 1
+        self._bytes += len(line)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            with self._stream as stream:
+                os.fsync(stream.fileno())
+            self._aside.replace(self.path)
+            return
+        with suppress(OSError):  # what could not be written is tried again on closing
+            self._stream.close()
+        os.truncate(self._aside, self._bytes)
+        _log.warning("%d results are kept in %s", self._lines, self._aside)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from catseye.runtime.threads import ahead, behind
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) == before
+
+
+def test_items_come_in_order_from_another_thread() -> None:
+    names = set()
+
+    def items() -> Iterator[int]:
+        for k in range(50):
+            names.add(threading.current_thread().name)
+            yield k
+
+    with ahead(items(), depth=3, name="fetch") as taken:
+        assert list(taken) == list(range(50))
+    assert names == {"fetch"}
+
+
+def test_no_more_than_the_queue_is_fetched_ahead() -> None:
+    fetched = []
+
+    def items() -> Iterator[int]:
+        for k in range(100):
+            fetched.append(k)
+            yield k
+
+    with ahead(items(), depth=4, name="fetch") as taken:
+        next(taken)
+        time.sleep(0.1)
+        assert len(fetched) <= 1 + 4 + 1
+
+
+def test_error_of_the_iterable_comes_after_its_items() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the disk is gone")
+
+    got = []
+    with pytest.raises(OSError, match="the disk is gone"), ahead(items(), depth=2, name="fetch") as taken:
+        for item in taken:
+            got.append(item)
+    assert got == [1]
+
+
+def test_leaving_early_ends_the_thread() -> None:
+    def endless() -> Iterator[int]:
+        while True:
+            yield 0
+
+    with pytest.raises(KeyboardInterrupt), ahead(endless(), depth=2, name="fetch") as taken:
+        next(taken)
+        raise KeyboardInterrupt
+
+
+def test_all_that_was_handed_over_is_consumed_even_when_the_loop_fails() -> None:
+    done = []
+
+    def slow(item: int) -> None:
+        time.sleep(0.005)
+        done.append(item)
+
+    with pytest.raises(RuntimeError, match="loop"), behind(slow, depth=8, name="write") as hand_over:
+        for k in range(8):
+            hand_over(k)
+        raise RuntimeError("loop")
+    assert done == list(range(8))
+
+
+def test_error_of_the_consumer_stops_the_loop() -> None:
+    done = []
+
+    def fails(item: int) -> None:
+        if item == 2:
+            raise OSError("no space")
+        done.append(item)
+
+    handed = 0
+    with pytest.raises(OSError, match="no space"), behind(fails, depth=2, name="write") as hand_over:
+        for k in range(10_000):
+            hand_over(k)
+            handed += 1
+    assert done == [0, 1]
+    assert handed < 10_000
+
+
+def test_error_at_the_last_item_is_raised_on_leaving() -> None:
+    def fails(item: int) -> None:
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"), behind(fails, depth=2, name="write") as hand_over:
+        hand_over(1)

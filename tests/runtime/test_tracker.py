@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from catseye.errors import UsageError
+from catseye.runtime import Tracker, Tracks
+
+
+def box(x: float, y: float, w: float = 60.0, h: float = 40.0) -> list[float]:
+    return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+
+
+def step(
+    tracker: Tracker, boxes: list[list[float]], time_s: float, score: float = 0.9, kind: int = 0
+) -> Tracks:
+    return tracker.update(boxes, [score] * len(boxes), [kind] * len(boxes), time_s=time_s)
+
+
+def test_ids_last_through_an_occlusion_of_a_second() -> None:
+    tracker = Tracker()
+    for k in range(25):
+        before = step(tracker, [box(100 + 80 * k / 25, 200), box(900, 500)], k / 25)
+    for k in range(25, 50):
+        hidden = step(tracker, [box(900, 500)], k / 25)
+        assert len(hidden) == 1
+    after = step(tracker, [box(100 + 80 * 50 / 25, 200), box(900, 500)], 50 / 25)
+    assert after.ids.tolist() == before.ids.tolist() == [1, 2]
+    assert after.ages_s == pytest.approx([2.0, 2.0])
+
+
+def test_a_track_lost_too_long_ends() -> None:
+    tracker = Tracker(max_lost_s=1.0)
+    for k in range(10):
+        step(tracker, [box(300, 200)], k / 10)
+    assert len(step(tracker, [], 2.2)) == 0
+    step(tracker, [box(300, 200)], 2.3)
+    assert step(tracker, [box(300, 200)], 2.4).ids.tolist() == [2]
+
+
+def test_crossing_targets_keep_their_ids() -> None:
+    tracker = Tracker()
+    for k in range(60):
+        t = k / 25
+        tracks = step(tracker, [box(100 + 200 * t, 200 + 20 * t), box(580 - 200 * t, 250 - 20 * t)], t)
+    assert tracks.ids.tolist() == [1, 2]
+    left_to_right, right_to_left = tracks.boxes_xyxy
+    assert left_to_right[0] > right_to_left[0]
+
+
+def test_uneven_frame_times_are_followed() -> None:
+    """A box 60 px wide at 300 px/s: a tracker that took all steps for equal would lose it at long ones."""
+    draw = np.random.default_rng(0)
+    tracker, t = Tracker(), 0.0
+    for k in range(60):
+        t += 0.04 if k < 8 else float(draw.choice([0.02, 0.04, 0.12, 0.4]))
+        tracks = step(tracker, [box(100 + 300 * t, 200)], t)
+        if len(tracks):
+            assert tracks.ids.tolist() == [1]
+    assert tracks.boxes_xyxy[0] == pytest.approx(box(100 + 300 * t, 200), abs=3)
+
+
+def test_weak_detections_continue_a_track_and_start_none() -> None:
+    tracker = Tracker()
+    for k in range(30):
+        score = 0.9 if k < 10 else 0.15
+        tracks = step(tracker, [box(200 + 2 * k, 200)], k / 25, score)
+        assert tracks.ids.tolist() == [1]
+    assert tracks.scores == pytest.approx([0.15])
+    fresh = Tracker()
+    for k in range(30):
+        assert len(step(fresh, [box(200, 200)], k / 25, 0.35)) == 0
+
+
+def test_a_single_false_alarm_gets_no_id() -> None:
+    tracker = Tracker()
+    step(tracker, [], 0.0)
+    assert len(step(tracker, [box(200, 200)], 0.04)) == 0
+    for k in range(2, 20):
+        assert len(step(tracker, [], k / 25)) == 0
+    step(tracker, [box(700, 200)], 0.80)
+    assert step(tracker, [box(700, 200)], 0.84).ids.tolist() == [1]
+
+
+def test_class_that_wavers_keeps_id_and_majority() -> None:
+    tracker = Tracker()
+    for k in range(30):
+        tracks = step(tracker, [box(200, 200)], k / 25, kind=7 if k % 4 == 3 else 2)
+        assert tracks.ids.tolist() == [1] and tracks.classes.tolist() == [2]
+
+
+def test_classes_are_told_apart() -> None:
+    """A car and a person at the same place swap the order in which they are given, not their ids."""
+    tracker = Tracker()
+    both = [box(200, 200), box(204, 200)]
+    for k in range(10):
+        order = [0, 1] if k % 2 else [1, 0]
+        tracks = tracker.update([both[i] for i in order], [0.9, 0.9], order, time_s=k / 25)
+        assert dict(zip(tracks.ids.tolist(), tracks.classes.tolist(), strict=True)) in ({1: 1, 2: 0},)
+    strict = Tracker(class_penalty=1.0)
+    for k in range(10):
+        step(strict, [box(200, 200)], k / 25, kind=0)
+    step(strict, [box(200, 200)], 0.4, kind=1)
+    assert step(strict, [box(200, 200)], 0.44, kind=1).ids.tolist() == [2]
+
+
+def test_appearance_decides_between_two_that_overlap_alike() -> None:
+    """Two vehicles come out from behind a third with their places exchanged; only their looks tell."""
+    looks = np.eye(2)
+    ids = {}
+    for weight in (0.0, 0.9):
+        tracker = Tracker(appearance_weight=weight)
+        for k in range(10):
+            tracker.update(
+                [box(200, 200), box(230, 200)], [0.9, 0.9], [0, 0], time_s=k / 25, embeddings=looks
+            )
+        tracks = tracker.update(
+            [box(226, 200), box(204, 200)], [0.9, 0.9], [0, 0], time_s=0.44, embeddings=looks
+        )
+        ids[weight] = dict(zip(tracks.detection_index.tolist(), tracks.ids.tolist(), strict=True))
+    assert ids == {0.0: {0: 2, 1: 1}, 0.9: {0: 1, 1: 2}}
+
+
+def test_rows_name_the_detection_they_come_from() -> None:
+    tracker = Tracker()
+    step(tracker, [box(100, 100), box(400, 100)], 0.0)
+    tracks = tracker.update(
+        [box(700, 300), box(401, 100), box(100, 101)], [0.05, 0.8, 0.9], [0, 0, 0], time_s=0.04
+    )
+    assert tracks.ids.tolist() == [1, 2]
+    assert tracks.detection_index.tolist() == [2, 1]
+    assert tracks.scores == pytest.approx([0.9, 0.8])
+    kinds = {
+        name: getattr(tracks, name).dtype.name for name in ("ids", "boxes_xyxy", "classes", "detection_index")
+    }
+    assert kinds == {"ids": "int64", "boxes_xyxy": "float32", "classes": "int32", "detection_index": "int32"}
+
+
+def scene(seed: int) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    draw = np.random.default_rng(seed)
+    centre, speed = draw.uniform(0, 1000, (30, 2)), draw.normal(0, 50, (30, 2))
+    frames = []
+    for k in range(40):
+        at = centre + speed * k / 25 + draw.normal(0, 1, (30, 2))
+        seen = draw.random(30) > 0.2
+        frames.append(
+            (np.concatenate([at - 25, at + 25], axis=1)[seen], draw.uniform(0.2, 1, 30)[seen], k / 25)
+        )
+    return frames
+
+
+def play(tracker: Tracker, frames: list[tuple[np.ndarray, np.ndarray, float]]) -> list[Tracks]:
+    return [tracker.update(b, s, np.zeros(len(b), int), time_s=t) for b, s, t in frames]
+
+
+def same(a: Tracks, b: Tracks) -> bool:
+    return a.ids.tolist() == b.ids.tolist() and bool(np.array_equal(a.boxes_xyxy, b.boxes_xyxy))
+
+
+def test_the_same_frames_give_the_same_tracks_and_streams_share_nothing() -> None:
+    alone, beside = play(Tracker(), scene(1)), []
+    first, second = Tracker(), Tracker()
+    for mine, other in zip(scene(1), scene(2), strict=True):
+        beside += play(first, [mine])
+        play(second, [other])
+    assert all(same(a, b) for a, b in zip(alone, beside, strict=True))
+    assert sum(len(tracks) for tracks in alone) > 500
+
+
+def test_no_id_is_shown_twice_in_a_frame_and_none_returns_after_its_end() -> None:
+    tracker = Tracker(max_lost_s=0.3)
+    last_seen: dict[int, float] = {}
+    for tracks, (_, _, t) in zip(play(tracker, scene(5)), scene(5), strict=True):
+        assert len(set(tracks.ids.tolist())) == len(tracks) == len(set(tracks.detection_index.tolist()))
+        for id_ in tracks.ids.tolist():
+            assert t - last_seen.get(id_, t) <= 0.3 + 1e-9
+            last_seen[id_] = t
+
+
+def test_tracks_given_out_are_not_changed_later() -> None:
+    tracker = Tracker()
+    step(tracker, [box(100, 100)], 0.0)
+    held = step(tracker, [box(101, 100)], 0.04)
+    copy = held.boxes_xyxy.copy()
+    step(tracker, [box(140, 100)], 0.08)
+    assert np.array_equal(held.boxes_xyxy, copy)
+
+
+def test_empty_frames() -> None:
+    tracker = Tracker()
+    tracks = tracker.update(np.zeros((0, 4)), [], [], time_s=0.0)
+    assert len(tracks) == 0 and tracks.boxes_xyxy.shape == (0, 4)
+    assert len(tracker.update([], [], [], time_s=0.0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"boxes_xyxy": [[np.nan, 0, 1, 1]]}, "boxes_xyxy: has a value that is not finite"),
+        ({"scores": [np.inf]}, "scores: has a value that is not finite"),
+        ({"boxes_xyxy": [[5, 0, 1, 1]]}, "second corner"),
+        ({"scores": [0.5, 0.5]}, r"scores (2,)"),
+        ({"boxes_xyxy": [[1, 2, 3]]}, r"boxes (1, 3)"),
+        ({"embeddings": [[1.0], [1.0]]}, r"embeddings (2, 1)"),
+        ({"embeddings": [[1.0, 0.0]]}, "embeddings of length 2"),
+        ({"time_s": 0.5}, "time_s 0.5: lies before 1.0"),
+        ({"time_s": np.nan}, "time_s nan"),
+    ],
+)
+def test_input_that_cannot_be_is_refused_and_changes_nothing(change: dict[str, Any], words: str) -> None:
+    tracker = Tracker()
+    good: dict[str, Any] = {"boxes_xyxy": [box(50, 50)], "scores": [0.9], "classes": [0], "time_s": 1.0}
+    tracker.update(**good)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        tracker.update(**{**good, "time_s": 1.1, **change})
+    assert tracker.update(**{**good, "time_s": 1.1}).ids.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("high_threshold", 1.5),
+        ("min_hits", 0),
+        ("max_lost_s", -1.0),
+        ("low_threshold", 0.7),
+        ("min_iou", np.nan),
+    ],
+)
+def test_options_that_cannot_be(option: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{option} {value}"):
+        Tracker(**{option: value})
