@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -44,6 +44,9 @@ Width = Annotated[int, typer.Option(min=32, help="Width in pixels.")]
 Height = Annotated[int, typer.Option(min=32, help="Height in pixels.")]
 Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]
+Precision = Annotated[
+    Literal["auto", "32-true", "bf16-mixed"], typer.Option(help="auto: bf16 where the processor has it.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 
@@ -157,7 +160,7 @@ def pretrain(
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 8,
     learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 5e-4,
-    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
+    precision: Precision = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
     seed: Seed = 0,
 ) -> None:
@@ -196,7 +199,7 @@ def finetune(
     learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
     width: Width = 448,
     height: Height = 256,
-    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
+    precision: Precision = "auto",
     seed: Seed = 0,
 ) -> None:
     """Encoder and labels to detector."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catseye.errors import CatseyeError
-from catseye.footage import Footage, check_footage, own_footage, rendered_footage
+from catseye.footage import Footage, World, check_footage, own_footage, render_world, rendered_footage
 from catseye.ledger import Ledger, Stage
 from catseye.progress import Progress, silent
 
@@ -20,13 +20,13 @@ class Effort:
     """How much is done on what.
 
     Args:
-        rendered_clips: to learn from and held out; only where the world is rendered.
+        world: what is rendered where no footage is given.
         dataset_size, detector_size: (width, height) in pixels.
         pretrain_steps, finetune_steps: of the optimiser.
         pretrain_batch, finetune_batch: clips and stills a step.
     """
 
-    rendered_clips: tuple[int, int]
+    world: World
     dataset_size: tuple[int, int]
     detector_size: tuple[int, int]
     pretrain_steps: int
@@ -36,7 +36,7 @@ class Effort:
 
 
 RENDERED = Effort(
-    rendered_clips=(16, 4),
+    world=World(train_clips=16, held_out_clips=4),
     dataset_size=(224, 128),
     detector_size=(320, 192),
     pretrain_steps=260,
@@ -47,7 +47,7 @@ RENDERED = Effort(
 """Ten minutes on two cores."""
 
 REAL = Effort(
-    rendered_clips=(0, 0),
+    world=World(train_clips=0, held_out_clips=0),
     dataset_size=(224, 128),
     detector_size=(448, 256),
     pretrain_steps=900,
@@ -92,7 +92,7 @@ def demo(
             videos=videos, holdout=holdout, labels=labels, train_list=train_list, test_list=test_list
         )
     else:
-        footage = _synth(ledger, out / "world", effort.rendered_clips, seed, progress)
+        footage = _synth(ledger, out / "world", effort.world, seed, progress)
     chain: tuple[tuple[str, object, tuple[str, ...], Work], ...] = (
         (
             "ingest",
@@ -122,13 +122,13 @@ def demo(
     return tuple(ledger.stages)
 
 
-def _synth(ledger: Ledger, world: Path, clips: tuple[int, int], seed: int, progress: Progress) -> Footage:
+def _synth(ledger: Ledger, folder: Path, world: World, seed: int, progress: Progress) -> Footage:
     def work() -> tuple[str, Figures]:
-        rendered_footage(world, clips=clips, seed=seed, progress=progress)
-        return f"{clips[0]} clips to learn from, {clips[1]} held out", {}
+        render_world(folder, world, seed=seed, progress=progress)
+        return f"{world.train_clips} clips to learn from, {world.held_out_clips} held out", {}
 
-    ledger.run("synth", (clips, seed), [world / "labels.json"], work)
-    return rendered_footage(world, clips=clips, seed=seed, progress=silent)
+    ledger.run("synth", (world, seed), [folder / "labels.json"], work)
+    return rendered_footage(folder)
 
 
 def _ingest(out: Path, footage: Footage, effort: Effort, progress: Progress) -> tuple[str, Figures]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,26 +98,35 @@ def own_footage(
     )
 
 
-def rendered_footage(world: Path, *, clips: tuple[int, int], seed: int, progress: Progress) -> Footage:
-    """Render a road world, or go on where an earlier call stopped.
+@dataclass(frozen=True)
+class World:
+    """How much of a road world is rendered: clips to learn from, clips held out, and seconds of each."""
 
-    Args:
-        world: folder to render into.
-        clips: how many to learn from, and how many held out, with other vehicles and surroundings.
-    """
+    train_clips: int
+    held_out_clips: int
+    clip_s: float = 8.0
+
+
+def render_world(folder: Path, world: World, *, seed: int, progress: Progress) -> None:
+    """Render clips to learn from, and clips to hold out, with other vehicles and surroundings."""
     from catseye.capture.synth import synth
 
-    train, held_out = world / "train", world / "held-out"
-    synth(train, seed=seed, clips=clips[0], appearance="train", progress=progress)
-    synth(held_out, seed=seed + 1, clips=clips[1], appearance="heldout", progress=progress)
-    merge_labels(world, {"train.txt": train, "test.txt": held_out})
+    train, held_out = folder / "train", folder / "held-out"
+    render = partial(synth, duration_s=world.clip_s, progress=progress)
+    render(train, seed=seed, clips=world.train_clips, appearance="train")
+    render(held_out, seed=seed + 1, clips=world.held_out_clips, appearance="heldout")
+    merge_labels(folder, {"train.txt": train, "test.txt": held_out})
+
+
+def rendered_footage(folder: Path) -> Footage:
+    """The footage that ``render_world`` left in a folder."""
     return Footage(
-        train=tuple(sorted(train.glob("*.mp4"))),
-        held_out=tuple(sorted(held_out.glob("*.mp4"))),
-        labels=world / "labels.json",
-        images=world,
-        train_list=world / "train.txt",
-        test_list=world / "test.txt",
+        train=tuple(sorted((folder / "train").glob("*.mp4"))),
+        held_out=tuple(sorted((folder / "held-out").glob("*.mp4"))),
+        labels=folder / "labels.json",
+        images=folder,
+        train_list=folder / "train.txt",
+        test_list=folder / "test.txt",
     )
 
 

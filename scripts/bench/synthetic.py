@@ -26,11 +26,12 @@ from pathlib import Path
 from catseye.console import print_table, progress_bars
 from catseye.demo import Effort, demo
 from catseye.files import write_text
+from catseye.footage import World
 
 RESULTS = Path(__file__).with_name("results") / "synthetic.jsonl"
 
 HOUR = Effort(
-    rendered_clips=(32, 8),
+    world=World(train_clips=32, held_out_clips=8),
     dataset_size=(224, 128),
     detector_size=(320, 192),
     pretrain_steps=2600,
