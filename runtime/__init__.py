@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from catseye.runtime.engines.load import load_engine
     from catseye.runtime.pipeline import RunSummary
     from catseye.runtime.tracker import Tracker, Tracks
-    from catseye.runtime.verify import VerifyReport, verify
+    from catseye.runtime.verification import VerifyReport, verify
     from catseye.runtime.video_run import run
 
 __all__ = [
@@ -39,7 +39,7 @@ _HOME = {
     "load_engine": "engines.load",
     "open_bundle": "bundle",
     "run": "video_run",
-    "verify": "verify",
+    "verify": "verification",
 }
 
 

@@ -1,0 +1,96 @@
+"""The inputs of a proof: frames for the graph, and a short video for all that comes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from catseye.capture.geometry import Image, letterbox, planes_to_network
+from catseye.capture.sources import VideoFile
+from catseye.capture.writer import VideoWriter
+from catseye.errors import InputError
+
+_SPACING = 20
+_FRAGMENT_FRAMES = 4
+_FRAGMENT_FPS = 25
+
+
+def golden_frames(videos: Sequence[Path], *, count: int, width: int, height: int, seed: int) -> Image:
+    """Frames (count, height, width, 3) uint8 RGB: in turn from each video, or smooth noise where there is
+    none.
+
+    Raises:
+        InputError: a video has too few frames.
+    """
+    if not videos:
+        return _noise(count, width=width, height=height, seed=seed)
+    shares = [count // len(videos) + (index < count % len(videos)) for index in range(len(videos))]
+    frames = [
+        frame
+        for video, share in zip(videos, shares, strict=True)
+        for frame in _spaced(video, share, width=width, height=height)
+    ]
+    return np.stack(frames)
+
+
+def write_fragment(path: str | Path, *, width: int, height: int) -> None:
+    """Write a few frames of a moving test card as H.264.
+
+    Its colours are saturated and its aspect is not the network's, so that a wrong colour matrix, range,
+    resize or letterbox shows. ``width`` and ``height`` are the network's, and the card is larger.
+    """
+    size = (2 * width, 2 * (height * 5 // 4))
+    with VideoWriter(
+        path,
+        width=size[0],
+        height=size[1],
+        time_base=Fraction(1, _FRAGMENT_FPS),
+        gop=_FRAGMENT_FRAMES,
+        crf=12,
+    ) as writer:
+        for index in range(_FRAGMENT_FRAMES):
+            writer.write_rgb(_test_card(*size, shift=8 * index), pts=index)
+
+
+def _spaced(video: Path, count: int, *, width: int, height: int) -> list[Image]:
+    """The first frame of a video and every ``_SPACING``-th after it, as far as there are so many."""
+    with VideoFile(video, threads=1) as source:
+        box = letterbox(source.info.width, source.info.height, width, height)
+        wanted = islice(source.frames(), 0, count * _SPACING, _SPACING)
+        frames = [planes_to_network(frame.planes, box) for frame in wanted]
+    if len(frames) < count:
+        raise InputError(
+            video,
+            f"is too short to give {count} frames, {_SPACING} apart",
+            "give a longer one or more of them",
+        )
+    return frames
+
+
+def _noise(count: int, *, width: int, height: int, seed: int) -> Image:
+    """Noise at several scales, so that every layer sees contrast of its own size."""
+    generator = np.random.default_rng(seed)
+    total = np.zeros((count, height, width, 3), dtype=np.float32)
+    for scale in (1, 4, 16, 64):
+        coarse = generator.standard_normal(
+            (count, -(-height // scale), -(-width // scale), 3), dtype=np.float32
+        )
+        total += np.stack([cv2.resize(frame, (width, height)) for frame in coarse])
+    return np.clip(128 + 40 * total, 0, 255).astype(np.uint8)
+
+
+def _test_card(width: int, height: int, *, shift: int) -> Image:
+    """Bars of the eight corners of the colour cube above a grey ramp, displaced by ``shift`` pixels."""
+    columns = (np.arange(width) + shift) % width
+    bar = columns * 8 // width
+    bars = np.stack([bar & 1, bar >> 1 & 1, bar >> 2 & 1], axis=-1) * 255
+    ramp = np.repeat((columns * 255 // (width - 1))[:, None], 3, axis=1)
+    card = np.empty((height, width, 3), dtype=np.uint8)
+    card[: height * 2 // 3] = bars
+    card[height * 2 // 3 :] = ramp
+    return card

@@ -1,0 +1,129 @@
+"""How close a replay is to the golden outputs that a bundle carries."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catseye.capture.geometry import Image, letterbox, planes_to_network
+from catseye.capture.sources import VideoFile
+from catseye.runtime.bundle import Tolerances
+from catseye.runtime.engines.base import OUTPUT_NAMES, Engine, EngineOutput
+
+_MEASURED = ("boxes", "scores", "embeddings", "depth")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure held to a limit."""
+
+    name: str
+    value: float
+    limit: float
+
+    def __bool__(self) -> bool:
+        return self.value <= self.limit
+
+
+def replay(engine: Engine, frames: Image, *, batch: int) -> EngineOutput:
+    """Run frames (F, H, W, 3), F a multiple of ``batch``, and join what comes out along the first axis."""
+    outputs = [engine.infer(frames[start : start + batch]) for start in range(0, len(frames), batch)]
+    joined = {name: np.concatenate([getattr(output, name) for output in outputs]) for name in OUTPUT_NAMES}
+    return EngineOutput(**joined)
+
+
+def compare_outputs(golden: EngineOutput, found: EngineOutput, tolerances: Tolerances) -> list[Check]:
+    """Hold one engine's outputs to another's.
+
+    Scores are compared rank by rank and depth pixel by pixel. Boxes and embeddings are compared between
+    counterparts as ``match`` finds them, since near-equal scores may change places. A detection without one
+    is a fault, unless its score is within ``score_gap`` of the last one's: there the cut may fall either
+    side.
+    """
+    limits = {name: _limit(getattr(golden, name), tolerances) for name in _MEASURED}
+    lost, boxes, embeddings = 0, 0.0, 0.0
+    for index in range(len(golden.scores)):
+        pairs = match(_frame(golden, index), _frame(found, index), limits)
+        firm = above_cut(golden.scores[index], tolerances)
+        firm_found = above_cut(found.scores[index], tolerances)
+        lost += int((firm & (pairs < 0)).sum()) + len(set(np.flatnonzero(firm_found)) - set(pairs))
+        kept = np.flatnonzero(firm & (pairs >= 0))
+        boxes = max(boxes, _largest(golden.boxes[index, kept], found.boxes[index, pairs[kept]]))
+        embeddings = max(
+            embeddings, _largest(golden.embeddings[index, kept], found.embeddings[index, pairs[kept]])
+        )
+    return [
+        Check("unmatched detections", float(lost), 0.0),
+        Check("scores", _largest(golden.scores, found.scores), limits["scores"]),
+        Check("boxes", boxes, limits["boxes"]),
+        Check("embeddings", embeddings, limits["embeddings"]),
+        Check("depth", _largest(golden.depth, found.depth), limits["depth"]),
+    ]
+
+
+def above_cut(scores: NDArray[np.float32], tolerances: Tolerances) -> NDArray[np.bool_]:
+    """Which detections (..., K) no rounding can push past the last place: they must be found again."""
+    return np.asarray(scores > scores.min(axis=-1, keepdims=True) + tolerances.score_gap)
+
+
+def match(golden: EngineOutput, found: EngineOutput, limits: dict[str, float]) -> NDArray[np.int64]:
+    """For each of one frame's K golden detections the index of its counterpart, or −1.
+
+    Nearness is the largest difference of score, box and embedding, each in units of its limit; every found
+    detection is taken once, and only by one of its own class.
+    """
+    distance = np.abs(golden.scores[:, None] - found.scores[None]) / limits["scores"]
+    for name in ("boxes", "embeddings"):
+        a, b = getattr(golden, name), getattr(found, name)
+        distance = np.maximum(distance, np.abs(a[:, None] - b[None]).max(axis=-1) / limits[name])
+    distance[golden.classes[:, None] != found.classes[None]] = np.inf
+    pairs = np.full(len(golden.scores), -1, dtype=np.int64)
+    for row in range(len(pairs)):
+        nearest = int(distance[row].argmin())
+        if np.isfinite(distance[row, nearest]):
+            pairs[row] = nearest
+            distance[:, nearest] = np.inf
+    return pairs
+
+
+def decode_fragment(video: bytes | memoryview, *, width: int, height: int) -> Iterator[Image]:
+    """The frames of a short video as network input (height, width, 3), made as ``run`` makes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fragment.mp4"
+        path.write_bytes(video)
+        with VideoFile(path, threads=1) as source:
+            box = letterbox(source.info.width, source.info.height, width, height)
+            for frame in source.frames():
+                yield planes_to_network(frame.planes, box)
+
+
+def compare_frames(golden: Image, found: list[Image], tolerances: Tolerances) -> list[Check]:
+    """Hold decoded and resized frames to the golden ones (T, H, W, 3). Other decoders round otherwise."""
+    missing = Check("fragment frames missing", float(abs(len(golden) - len(found))), 0.0)
+    if not missing:
+        return [missing]
+    difference = np.abs(golden.astype(np.int16) - np.stack(found))
+    return [
+        missing,
+        Check("fragment mean level", float(difference.mean()), tolerances.frame_mean),
+        Check("fragment largest level", float(difference.max()), tolerances.frame_max),
+    ]
+
+
+def _limit(golden: NDArray[np.float32], tolerances: Tolerances) -> float:
+    return tolerances.relative * max(float(np.abs(golden).max(initial=0)), float(np.finfo(np.float32).tiny))
+
+
+def _largest(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Largest absolute difference; anything that is not a number is infinitely far."""
+    difference = np.abs(a - b)
+    return float(np.where(np.isnan(difference), np.inf, difference).max(initial=0))
+
+
+def _frame(output: EngineOutput, index: int) -> EngineOutput:
+    return EngineOutput(**{name: getattr(output, name)[index] for name in OUTPUT_NAMES})
