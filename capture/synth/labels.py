@@ -1,0 +1,67 @@
+"""Labelled stills of a rendered world: pictures and COCO JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from catseye.capture.geometry import Image
+from catseye.capture.synth.truth import Truth
+from catseye.capture.synth.vehicles import CLASSES
+from catseye.errors import CatseyeError
+from catseye.files import write_bytes, write_json
+
+LABELS_FILE = "instances_coco.json"
+IMAGES_FOLDER = "images"
+
+_LEAST_VISIBILITY = 0.25
+_LEAST_HEIGHT_PX = 6.0
+_JPEG_QUALITY = 95
+
+
+def still_name(clip: str, frame: int) -> str:
+    return f"{clip}-f{frame:05d}.jpg"
+
+
+def write_still(path: Path, rgb: Image) -> None:
+    done, content = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not done:
+        raise CatseyeError(f"{path}: OpenCV could not encode the picture")
+    write_bytes(path, content.tobytes())
+
+
+def write_labels(
+    path: Path, clips: Iterable[tuple[str, Truth]], *, every: int, size: tuple[int, int]
+) -> None:
+    """COCO JSON of every ``every``-th frame: vehicles seen by a quarter or more that are at least 6 px tall.
+
+    Args:
+        clips: name and truth of each.
+        size: width and height of the pictures.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for name, truth in clips:
+        tall = truth.boxes[:, 3] - truth.boxes[:, 1] >= _LEAST_HEIGHT_PX
+        labelled = tall & (truth.visibility >= _LEAST_VISIBILITY)
+        for frame in range(0, len(truth), every):
+            image = {"id": len(images) + 1, "file_name": still_name(name, frame)}
+            images.append({**image, "width": size[0], "height": size[1]})
+            for row in np.flatnonzero(labelled & (truth.frame_index == frame)):
+                x0, y0, x1, y1 = truth.boxes[row].tolist()
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": image["id"],
+                        "category_id": int(truth.classes[row]) + 1,
+                        "bbox": [x0, y0, x1 - x0, y1 - y0],
+                        "area": (x1 - x0) * (y1 - y0),
+                        "iscrowd": 0,
+                    }
+                )
+    categories = [{"id": index + 1, "name": name} for index, name in enumerate(CLASSES)]
+    write_json(path, {"images": images, "annotations": annotations, "categories": categories})
