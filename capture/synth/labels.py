@@ -18,8 +18,11 @@ from catseye.files import write_bytes, write_json
 LABELS_FILE = "instances_coco.json"
 IMAGES_FOLDER = "images"
 
-_LEAST_VISIBILITY = 0.25
-_LEAST_HEIGHT_PX = 6.0
+ASKED_VISIBILITY = 0.4
+"""Least visible part of a vehicle that is to be found."""
+ASKED_HEIGHT_PX = 10.0
+"""Least height of its box."""
+
 _JPEG_QUALITY = 95
 
 
@@ -37,7 +40,9 @@ def write_still(path: Path, rgb: Image) -> None:
 def write_labels(
     path: Path, clips: Iterable[tuple[str, Truth]], *, every: int, size: tuple[int, int]
 ) -> None:
-    """COCO JSON of every ``every``-th frame: vehicles seen by a quarter or more that are at least 6 px tall.
+    """COCO JSON of every ``every``-th frame: each vehicle of which something is seen.
+
+    One too small or too hidden to be asked for is marked ``iscrowd``: neither to be found nor wrong to find.
 
     Args:
         clips: name and truth of each.
@@ -46,12 +51,13 @@ def write_labels(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for name, truth in clips:
-        tall = truth.boxes[:, 3] - truth.boxes[:, 1] >= _LEAST_HEIGHT_PX
-        labelled = tall & (truth.visibility >= _LEAST_VISIBILITY)
+        tall = truth.boxes[:, 3] - truth.boxes[:, 1] >= ASKED_HEIGHT_PX
+        asked = tall & (truth.visibility >= ASKED_VISIBILITY)
+        seen = truth.visibility > 0
         for frame in range(0, len(truth), every):
             image = {"id": len(images) + 1, "file_name": still_name(name, frame)}
             images.append({**image, "width": size[0], "height": size[1]})
-            for row in np.flatnonzero(labelled & (truth.frame_index == frame)):
+            for row in np.flatnonzero(seen & (truth.frame_index == frame)):
                 x0, y0, x1, y1 = truth.boxes[row].tolist()
                 annotations.append(
                     {
@@ -60,7 +66,7 @@ def write_labels(
                         "category_id": int(truth.classes[row]) + 1,
                         "bbox": [x0, y0, x1 - x0, y1 - y0],
                         "area": (x1 - x0) * (y1 - y0),
-                        "iscrowd": 0,
+                        "iscrowd": int(not asked[row]),
                     }
                 )
     categories = [{"id": index + 1, "name": name} for index, name in enumerate(CLASSES)]

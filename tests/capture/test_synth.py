@@ -80,14 +80,15 @@ def test_labels_are_the_truth_of_the_stills(world: Path) -> None:
         x, y, w, h = annotation["bbox"]
         same = (truth.frame_index == frame) & (np.abs(truth.boxes - [x, y, x + w, y + h]).max(axis=1) < 1e-3)
         assert same.any()
-        assert h >= 6 and truth.visibility[same].max() >= 0.25
+        asked = (truth.boxes[:, 3] - truth.boxes[:, 1] >= 10) & (truth.visibility >= 0.4)
+        assert annotation["iscrowd"] in {int(not row) for row in asked[same]}
         assert annotation["category_id"] - 1 in truth.classes[same]
     expected = 0
     for path in world.glob("*.truth.npz"):
         truth = load_truth(path)
-        tall = truth.boxes[:, 3] - truth.boxes[:, 1] >= 6
-        expected += int((tall & (truth.visibility >= 0.25) & (truth.frame_index % 4 == 0)).sum())
+        expected += int(((truth.visibility > 0) & (truth.frame_index % 4 == 0)).sum())
     assert len(labels["annotations"]) == expected
+    assert {annotation["iscrowd"] for annotation in labels["annotations"]} == {0, 1}
 
 
 def test_the_same_seed_gives_the_same_world_in_any_number_of_processes(world: Path, tmp_path: Path) -> None:
