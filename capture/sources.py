@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,8 @@ from catseye.errors import InputError
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".ts", ".mov", ".m4v"})
 
 _PLANAR_420 = frozenset({"yuv420p", "yuvj420p"})
-_AVCOL_RANGE_JPEG = 2
+_AVCOL_RANGE_MPEG, _AVCOL_RANGE_JPEG = 1, 2
+_AVCOL_SPC_709 = 1
 _AVCOL_SPC_601 = frozenset({4, 5, 6, 7})  # FCC, BT.470BG, SMPTE 170M and 240M, by ITU-T H.273
 _AVCOL_SPC_UNSPECIFIED = 2
 _HD_HEIGHT = 720
@@ -30,7 +32,12 @@ _HD_HEIGHT = 720
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the container says of its first video stream. ``duration_s`` is 0 where it says nothing."""
+    """What the container says of its first video stream.
+
+    Args:
+        duration_s: from the first frame to the end; 0 where it says nothing.
+        created: when it says it was recorded, UTC, or None.
+    """
 
     path: Path
     codec: str
@@ -39,6 +46,7 @@ class VideoInfo:
     time_base: Fraction
     start_pts: int
     duration_s: float
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class VideoFile:
         self._stream.codec_context.thread_count = threads
         self.info = _describe(self.path, self._container, self._stream)
 
-    def packets(self) -> Iterator[Packet]:
+    def packets(self) -> Iterator[Packet[VideoStream]]:
         """Demux packets in decoding order. What cannot be read ends the stream and counts as corrupt."""
         try:
             for packet in self._container.demux(self._stream):
@@ -97,7 +105,7 @@ class VideoFile:
             self.corrupt_packets += 1
 
     def frames(self) -> Iterator[Frame]:
-        """Decode frames in presentation order. A packet that fails to decode is counted and passed over."""
+        """Decode frames in presentation order. What fails to decode whole is counted and passed over."""
         index = 0
         for packet in self._packets_then_flush():
             try:
@@ -106,13 +114,13 @@ class VideoFile:
                 self.corrupt_packets += 1
                 continue
             for picture in pictures:
-                if picture.pts is None:
+                if picture.pts is None or picture.is_corrupt:
                     self.corrupt_packets += 1
                     continue
                 yield to_frame(picture, index=index, time_base=self.info.time_base)
                 index += 1
 
-    def _packets_then_flush(self) -> Iterator[Packet | None]:
+    def _packets_then_flush(self) -> Iterator[Packet[VideoStream] | None]:
         yield from self.packets()
         yield None
 
@@ -132,12 +140,18 @@ def to_frame(picture: VideoFrame, *, index: int, time_base: Fraction) -> Frame:
     """Wrap a decoded picture, converting pixel formats other than planar 4:2:0 of 8 bits."""
     assert picture.pts is not None
     return Frame(
-        index=index, pts=picture.pts, time_base=time_base, planes=_planes(picture), key=bool(picture.key_frame)
+        index=index,
+        pts=picture.pts,
+        time_base=time_base,
+        planes=_planes(picture),
+        key=bool(picture.key_frame),
     )
 
 
 def find_videos(path: str | Path) -> list[Path]:
     """A video file itself, or every video below a folder in the order of their names.
+
+    Hidden files are passed over: they are what a writer has not finished.
 
     Raises:
         InputError: there is no such path, or the folder has no video in it.
@@ -147,7 +161,11 @@ def find_videos(path: str | Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise InputError(path, "no such file or folder", "check the path")
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    found = sorted(
+        p
+        for p in path.rglob("*")
+        if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     if not found:
         suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
         raise InputError(path, "has no video in it", f"give a folder with files of {suffixes}")
@@ -160,11 +178,17 @@ def _open(path: Path) -> InputContainer:
     if path.is_dir():
         raise InputError(path, "is a folder, not a video file", "name one file in it")
     try:
-        return av.open(str(path), mode="r")
+        # The explicit protocol allows names with a colon, as in a UTC time, and keeps a playlist in disguise
+        # from fetching over the network. Broken metadata does not make a video unreadable.
+        return av.open(
+            f"file:{path}", mode="r", options={"protocol_whitelist": "file"}, metadata_errors="ignore"
+        )
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            path, f"is not a readable video ({reason})", "it may be cut off or another format: record or copy it again"
+            path,
+            f"is not a readable video ({reason})",
+            "it may be cut off or another format: record or copy it again",
         ) from None
 
 
@@ -176,6 +200,8 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream) -> Vid
         duration_s = float(stream.duration * stream.time_base)
     else:
         duration_s = (container.duration or 0) / av.time_base
+        if "matroska" in container.format.name:  # there it counts from time 0, not from the first frame
+            duration_s = max(0.0, duration_s - float((stream.start_time or 0) * stream.time_base))
     return VideoInfo(
         path=path,
         codec=context.name,
@@ -184,22 +210,38 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream) -> Vid
         time_base=stream.time_base,
         start_pts=stream.start_time or 0,
         duration_s=duration_s,
+        created=_created(container),
     )
 
 
+def _created(container: InputContainer) -> datetime | None:
+    try:
+        created = datetime.fromisoformat(container.metadata.get("creation_time", "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return created.astimezone(timezone.utc) if created.tzinfo else created.replace(tzinfo=timezone.utc)
+
+
 def _planes(picture: VideoFrame) -> Planes:
-    full_range = picture.format.name.startswith("yuvj") or picture.color_range == _AVCOL_RANGE_JPEG
+    name = picture.format.name
+    full_range = name.startswith("yuvj") or picture.color_range == _AVCOL_RANGE_JPEG
     matrix = _color_matrix(picture)
-    if picture.format.name not in _PLANAR_420:
-        picture = picture.reformat(format="yuv420p")
+    if picture.format.is_rgb:
+        picture = picture.reformat(
+            format="yuv420p", dst_colorspace=_AVCOL_SPC_709, dst_color_range=_AVCOL_RANGE_MPEG
+        )
+        matrix, full_range = "bt709", False
+    elif name not in _PLANAR_420:
+        # The full-range family stays in its family, so that no level is touched.
+        picture = picture.reformat(format="yuvj420p" if name.startswith("yuvj") else "yuv420p")
     y, u, v = (_plane(picture, i) for i in range(3))
     return Planes(y=y, u=u, v=v, matrix=matrix, full_range=full_range)
 
 
 def _plane(picture: VideoFrame, index: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     plane = picture.planes[index]
-    rows = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width]
+    rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
+    return np.asarray(rows[: plane.height, : plane.width])
 
 
 def _color_matrix(picture: VideoFrame) -> ColorMatrix:

@@ -1,0 +1,183 @@
+"""The dataset at a path or any fsspec URL.
+
+It is a folder of ``dataset.json``, ``clips.parquet``, ``telemetry.parquet`` and ``shards/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from catseye.capture.manifest import Clip, read_clips, write_clips
+from catseye.capture.telemetry import Telemetry
+from catseye.contract import Contract
+from catseye.errors import InputError
+from catseye.files import replacing
+from catseye.version import __version__
+
+__all__ = ["Clip", "ClipOptions", "Dataset", "DatasetInfo", "fingerprint", "open_dataset", "write_dataset"]
+
+INFO_NAME, CLIPS_NAME, TELEMETRY_NAME = "dataset.json", "clips.parquet", "telemetry.parquet"
+SHARDS_NAME, WORK_NAME = "shards", ".work"
+_REMEDY = "make it with: catseye ingest"
+
+
+class ClipOptions(Contract):
+    """What makes a dataset's clips what they are; the same for all of them.
+
+    Args:
+        width, height: network size in pixels, even.
+        max_clip_s: longest clip in seconds.
+        gap_s: a longer step between frames ends a clip; None for a second or eight median steps.
+    """
+
+    width: int = Field(gt=0, multiple_of=2)
+    height: int = Field(gt=0, multiple_of=2)
+    max_clip_s: float = Field(gt=0)
+    gap_s: float | None = Field(default=None, gt=0)
+
+
+class DatasetInfo(ClipOptions):
+    """``dataset.json``: the options, what came of them, and the fingerprint of the rows."""
+
+    VERSION: ClassVar[str] = "1.0"
+    REMEDY: ClassVar[str] = _REMEDY
+
+    clips: int = Field(ge=0)
+    usable_clips: int = Field(ge=0)
+    sources: int = Field(ge=0)
+    drives: int = Field(ge=0)
+    hours: float = Field(ge=0)
+    usable_hours: float = Field(ge=0)
+    fingerprint: str
+    created_by: str
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset that has been opened: its description and its rows. ``clips.ClipReader`` reads the frames.
+
+    Args:
+        url: its folder, as a path or an fsspec URL, without a slash at the end.
+        info: ``dataset.json``.
+        clips: every row, those that are set aside too.
+    """
+
+    url: str
+    info: DatasetInfo
+    clips: tuple[Clip, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return self.info.fingerprint
+
+    def select(self, *, split: str | None = None, usable: bool | None = True) -> tuple[Clip, ...]:
+        """The rows of a split (None: of all) that are usable or not (None: either)."""
+        return tuple(
+            clip
+            for clip in self.clips
+            if (split is None or clip.split == split) and (usable is None or clip.usable == usable)
+        )
+
+
+def open_dataset(url: str | Path) -> Dataset:
+    """Open a dataset at a path or any fsspec URL.
+
+    Raises:
+        InputError: there is none, it is of a newer major version, or its files do not fit together.
+    """
+    place = str(url).rstrip("/")
+    try:
+        filesystem, folder = fsspec.core.url_to_fs(place)
+        text = filesystem.cat_file(f"{folder}/{INFO_NAME}")
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(place, f"is no dataset: it has no {INFO_NAME}", _REMEDY) from None
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(place, f"cannot be read ({error})", "check the address") from None
+    info = DatasetInfo.parse(text, subject=f"{place}/{INFO_NAME}")
+    rows = f"{place}/{CLIPS_NAME}"
+    try:
+        clips = read_clips(io.BytesIO(filesystem.cat_file(f"{folder}/{CLIPS_NAME}")))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise InputError(
+            rows, f"is not the dataset's table of clips ({error})", "run the ingest again"
+        ) from None
+    if fingerprint(clips, info) != info.fingerprint:
+        raise InputError(rows, f"does not belong to {INFO_NAME} beside it", "run the ingest again")
+    return Dataset(url=place, info=info, clips=clips)
+
+
+def write_dataset(
+    folder: Path, clips: Sequence[Clip], telemetry: Mapping[str, Telemetry], options: ClipOptions
+) -> DatasetInfo:
+    """Write the tables and then ``dataset.json``.
+
+    Args:
+        folder: the dataset, with its shards in place.
+        clips: every row, in order.
+        telemetry: speed samples by their source's sha256.
+        options: what the clips were made with.
+    """
+    usable = [clip for clip in clips if clip.usable]
+    info = DatasetInfo(
+        **options.model_dump(),
+        clips=len(clips),
+        usable_clips=len(usable),
+        sources=len({clip.source for clip in clips}),
+        drives=len({clip.drive for clip in clips}),
+        hours=sum(clip.duration_s for clip in clips) / 3600,
+        usable_hours=sum(clip.duration_s for clip in usable) / 3600,
+        fingerprint=fingerprint(clips, options),
+        created_by=f"catseye {__version__}",
+    )
+    with replacing(folder / CLIPS_NAME) as aside:
+        write_clips(clips, str(aside))
+    with replacing(folder / TELEMETRY_NAME) as aside:
+        pq.write_table(_telemetry_table(telemetry), aside)
+    info.save(folder / INFO_NAME)
+    return info
+
+
+def read_telemetry_table(folder: Path) -> dict[str, Telemetry]:
+    """``telemetry.parquet`` of a local dataset, by source sha256; empty where there is none."""
+    if not (folder / TELEMETRY_NAME).exists():
+        return {}
+    table = pq.read_table(folder / TELEMETRY_NAME)
+    owners = np.array(table["source_sha256"].to_pylist(), dtype=str)
+    times_s, speeds = table["time_s"].to_numpy(), table["speed_mps"].to_numpy()
+    return {str(sha): Telemetry(times_s[owners == sha], speeds[owners == sha]) for sha in np.unique(owners)}
+
+
+def fingerprint(clips: Sequence[Clip], options: ClipOptions) -> str:
+    """Hex SHA-256 of what training sees: which clips, how large, in which split, with what beside them."""
+    rows = sorted(
+        (c.clip_id, c.split, c.usable, len(c), c.calibration_hash, int(np.isfinite(c.speed_mps).sum()))
+        for c in clips
+    )
+    fixed = options.model_dump(include=set(ClipOptions.model_fields) - {"schema_version"})
+    return hashlib.sha256(json.dumps([fixed, rows], sort_keys=True).encode()).hexdigest()
+
+
+def _telemetry_table(telemetry: Mapping[str, Telemetry]) -> pa.Table:
+    columns: dict[str, Any] = {
+        "source_sha256": [sha for sha, found in telemetry.items() for _ in found.time_s],
+        "time_s": np.concatenate([np.zeros(0), *(found.time_s for found in telemetry.values())]),
+        "speed_mps": np.concatenate(
+            [np.zeros(0, np.float32), *(found.speed_mps for found in telemetry.values())]
+        ),
+    }
+    schema = pa.schema(
+        [("source_sha256", pa.string()), ("time_s", pa.float64()), ("speed_mps", pa.float32())]
+    )
+    return pa.table(columns, schema=schema)

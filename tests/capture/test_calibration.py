@@ -1,0 +1,54 @@
+"""The camera's calibration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from catseye.capture.calibration import Calibration
+from catseye.capture.geometry import letterbox
+from catseye.errors import InputError
+
+K = ((700.0, 0.0, 640.0), (0.0, 710.0, 360.0), (0.0, 0.0, 1.0))
+
+
+def test_it_loads_as_it_was_saved_and_has_a_hash_of_its_content(tmp_path: Path) -> None:
+    calibration = Calibration(
+        width=1280, height=720, K=K, distortion_model="plumb_bob", distortion=(0.1, 0.2)
+    )
+    calibration.save(tmp_path / "calibration.json")
+    loaded = Calibration.load(tmp_path / "calibration.json")
+    assert loaded.content_hash == calibration.content_hash
+    np.testing.assert_array_equal(loaded.matrix, K)
+    assert calibration.model_copy(update={"pitch_rad": 0.1}).content_hash != calibration.content_hash
+
+
+def test_a_frame_of_another_size_has_the_same_view() -> None:
+    calibration = Calibration(width=1280, height=720, K=K)
+    full = calibration.network_matrix(letterbox(1280, 720, 320, 192))
+    half = calibration.network_matrix(letterbox(640, 360, 320, 192))
+    np.testing.assert_allclose(full, [[175, 0, 160], [0, 177.5, 96], [0, 0, 1]])
+    np.testing.assert_allclose(half, full)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"K": ((0.0, 0.0, 1.0), *K[1:])}, "K"),
+        ({"K": (*K[:2], (0.0, 0.0, 2.0))}, "K"),
+        ({"K": K[:2]}, "K.2"),
+        ({"width": 0}, "width"),
+        ({"height_m": -1.0}, "height_m"),
+        ({"distortion_model": "fisheye"}, "distortion_model"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(tmp_path: Path, change: dict[str, Any], field: str) -> None:
+    document = {"schema_version": "1.0", "width": 1280, "height": 720, "K": K, **change}
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=f"calibration.json: field '{field}'"):
+        Calibration.load(path)

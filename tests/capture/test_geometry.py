@@ -1,0 +1,145 @@
+"""The one definition of network input. The golden figures were worked out by hand from the definition."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catseye.capture.geometry import (
+    PAD_VALUE,
+    ColorMatrix,
+    Letterbox,
+    Planes,
+    letterbox,
+    planes_to_network,
+    planes_to_rgb,
+    resize_planes,
+    rgb_from_yuv,
+    rgb_to_network,
+)
+
+
+def flat(y: int, u: int, v: int, *, width: int = 64, height: int = 48, **meaning: object) -> Planes:
+    half = ((height + 1) // 2, (width + 1) // 2)
+    return Planes(
+        y=np.full((height, width), y, np.uint8),
+        u=np.full(half, u, np.uint8),
+        v=np.full(half, v, np.uint8),
+        **meaning,  # type: ignore[arg-type]  # the fields that say what the levels mean
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "network", "scaled", "corner"),
+    [
+        ((1280, 720), (320, 192), (320, 180), (0, 6)),
+        ((960, 540), (320, 192), (320, 180), (0, 6)),
+        ((640, 480), (320, 192), (256, 192), (32, 0)),
+        ((1920, 1080), (640, 384), (640, 360), (0, 12)),
+        ((160, 96), (320, 192), (320, 192), (0, 0)),
+        ((720, 1280), (320, 192), (108, 192), (106, 0)),
+        ((641, 359), (320, 192), (320, 180), (0, 6)),
+    ],
+)
+def test_golden_letterboxes(
+    source: tuple[int, int], network: tuple[int, int], scaled: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    assert letterbox(*source, *network) == Letterbox(*source, *network, *scaled, *corner)
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 500), st.integers(1, 500))
+def test_a_letterbox_is_even_and_inside(width: int, height: int, half_w: int, half_h: int) -> None:
+    box = letterbox(width, height, 2 * half_w, 2 * half_h)
+    assert not any(n % 2 for n in (box.scaled_width, box.scaled_height, box.left, box.top))
+    assert 2 <= box.scaled_width <= box.width and 0 <= box.left <= box.width - box.scaled_width
+    assert 2 <= box.scaled_height <= box.height and 0 <= box.top <= box.height - box.scaled_height
+    assert box.scaled_width >= box.width - 1 or box.scaled_height >= box.height - 1
+
+
+@pytest.mark.parametrize("size", [(0, 10, 4, 4), (10, -1, 4, 4), (10, 10, 5, 4), (10, 10, 4, 0)])
+def test_sizes_that_cannot_be(size: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match=f"{size[0]}x{size[1]} into {size[2]}x{size[3]}"):
+        letterbox(*size)
+
+
+def test_boxes_go_to_the_network_and_come_back() -> None:
+    box = letterbox(1280, 720, 320, 192)
+    boxes = np.array([[0, 0, 1280, 720], [100, 200, 300, 260.0]])
+    there = box.boxes_to_network(boxes)
+    np.testing.assert_allclose(there, [[0, 6, 320, 186], [25, 56, 75, 71]])
+    np.testing.assert_allclose(box.boxes_to_source(there), boxes, atol=1e-3)
+    outside = box.boxes_to_source(np.array([[-5, 0, 330, 192.0]]))
+    np.testing.assert_allclose(outside, [[0, 0, 1280, 720]])
+
+
+def test_intrinsics_project_to_where_the_pixel_went() -> None:
+    box = letterbox(640, 480, 320, 192)
+    K = np.array([[500, 0, 310], [0, 510, 250], [0, 0, 1.0]])
+    point = np.array([0.3, -0.2, 1.0])
+    x, y, _ = K @ point
+    there = box.intrinsics_to_network(K) @ point
+    np.testing.assert_allclose(there[:2], box.boxes_to_network(np.array([x, y, x, y]))[:2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
+def test_white_black_and_grey_have_no_colour(matrix: ColorMatrix, full_range: bool) -> None:
+    low, high = (0, 255) if full_range else (16, 235)
+    for level, expected in ((low, 0), (high, 255)):
+        rgb = planes_to_rgb(flat(level, 128, 128, matrix=matrix, full_range=full_range))
+        assert (rgb == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("matrix", "full_range", "yuv", "rgb"),
+    [
+        ("bt601", False, (82, 90, 240), (255, 0, 0)),
+        ("bt709", False, (63, 102, 240), (255, 0, 0)),
+        ("bt601", False, (41, 240, 110), (0, 0, 255)),
+        ("bt709", True, (182, 30, 12), (0, 255, 0)),
+    ],
+)
+def test_primaries_by_the_published_levels(
+    matrix: ColorMatrix, full_range: bool, yuv: tuple[int, int, int], rgb: tuple[int, int, int]
+) -> None:
+    found = planes_to_rgb(flat(*yuv, matrix=matrix, full_range=full_range))
+    assert np.abs(found[0, 0].astype(int) - rgb).max() <= 2
+
+
+def test_the_colour_matrix_agrees_with_opencv_on_bt601() -> None:
+    rng = np.random.default_rng(0)
+    y, u, v = rng.integers(40, 200, 3)
+    ours = rgb_from_yuv("bt601", full_range=False) @ [y, u, v, 1]
+    i420 = np.concatenate([np.full(16, y), np.full(4, u), np.full(4, v)]).astype(np.uint8).reshape(6, 4)
+    theirs = cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420)[0, 0]
+    assert np.abs(np.clip(ours, 0, 255) - theirs).max() <= 1.5
+
+
+def test_shrinking_averages_areas() -> None:
+    planes = flat(0, 128, 128, width=64, height=64, full_range=True)
+    planes.y[::2] = 200
+    small = resize_planes(planes, letterbox(64, 64, 32, 32))
+    assert (small.y == 100).all() and small.u.shape == (16, 16)
+
+
+@pytest.mark.parametrize("size", [(63, 47), (64, 48), (127, 95)])
+def test_odd_sources_and_the_border(size: tuple[int, int]) -> None:
+    planes = flat(235, 128, 128, width=size[0], height=size[1])
+    box = letterbox(*size, 64, 64)
+    frame = planes_to_network(planes, box)
+    assert frame.shape == (64, 64, 3) and frame.dtype == np.uint8
+    inside = np.zeros((64, 64), bool)
+    inside[box.top : box.top + box.scaled_height, box.left : box.left + box.scaled_width] = True
+    assert (frame[inside] == 255).all() and (frame[~inside] == PAD_VALUE).all() and (~inside).any()
+
+
+def test_a_still_and_a_video_frame_land_on_the_same_pixels() -> None:
+    rng = np.random.default_rng(1)
+    grey = cv2.resize(rng.integers(0, 255, (12, 20), dtype=np.uint8), (160, 90))
+    planes = Planes(grey, np.full((45, 80), 128, np.uint8), np.full((45, 80), 128, np.uint8), full_range=True)
+    box = letterbox(160, 90, 64, 40)
+    still = rgb_to_network(np.repeat(grey[..., None], 3, axis=2), box)
+    np.testing.assert_allclose(planes_to_network(planes, box), still, atol=1)
