@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from catseye.lazy import lazily
 from catseye.version import __version__
 
 if TYPE_CHECKING:
@@ -11,11 +12,5 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "load"]
 
-
-def __getattr__(name: str) -> Any:
-    """``load`` on first use: what imports only a stage needs none of the others' libraries."""
-    if name != "load":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from catseye.model import load
-
-    return load
+# What imports only a stage needs none of the others' libraries.
+__getattr__ = lazily(__name__, {"load": "model"})

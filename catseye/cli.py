@@ -81,7 +81,7 @@ def synth(
     jobs: Jobs = 0,
 ) -> None:
     """Render a road world with exact boxes, tracks, depth, pose and speed."""
-    from catseye.capture.synth import synth as render
+    from catseye.capture.rendering import synth as render
 
     with progress_bars() as progress:
         render(
@@ -116,7 +116,7 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Footage to dataset: clips, tags, short-GOP shards and a Parquet manifest."""
-    from catseye.capture.ingest import ingest as run_ingest
+    from catseye.capture.ingestion import ingest as run_ingest
 
     with progress_bars() as progress:
         dataset = run_ingest(
@@ -240,7 +240,7 @@ def export(
     top_k: Annotated[int, typer.Option(min=1, help="Detections a frame.")] = 100,
 ) -> None:
     """Detector to one signed bundle with its proof."""
-    from catseye.export.export import export as run_export
+    from catseye.export.bundling import export as run_export
 
     with progress_bars() as progress:
         run_export(run, out, videos=video or (), top_k=top_k, progress=progress)
@@ -263,7 +263,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Signature, schema and proof of a bundle, on this machine."""
-    from catseye.runtime.verify import verify as run_verify
+    from catseye.runtime.verification import verify as run_verify
 
     with progress_bars() as progress:
         report = run_verify(bundle, engine=engine, threads=threads, progress=progress)

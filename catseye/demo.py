@@ -132,7 +132,7 @@ def _synth(ledger: Ledger, folder: Path, world: World, seed: int, progress: Prog
 
 
 def _ingest(out: Path, footage: Footage, effort: Effort, progress: Progress) -> tuple[str, Figures]:
-    from catseye.capture.ingest import ingest
+    from catseye.capture.ingestion import ingest
 
     width, height = effort.dataset_size
     dataset = ingest(
@@ -193,8 +193,8 @@ def _finetune(
 
 
 def _export(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]:
-    from catseye.export.export import export
-    from catseye.runtime.verify import verify
+    from catseye.export.bundling import export
+    from catseye.runtime.verification import verify
 
     bundle = out / "demo.catseye"
     export(out / "run/finetune", bundle, videos=footage.train[:2], progress=progress)

@@ -14,7 +14,7 @@ from catseye.files import sha256_of, write_json, write_text
 from catseye.progress import Progress
 
 if TYPE_CHECKING:
-    from catseye.capture.synth import Truth
+    from catseye.capture.rendering import Truth
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Footage:
 
     def truths(self) -> dict[str, Truth]:
         """What is known of the held-out videos by their path; there is none but of rendered ones."""
-        from catseye.capture.synth import load_truth
+        from catseye.capture.rendering import load_truth
 
         files = {str(video): video.with_suffix(".truth.npz") for video in self.held_out}
         return {video: load_truth(path) for video, path in files.items() if path.exists()}
@@ -109,7 +109,7 @@ class World:
 
 def render_world(folder: Path, world: World, *, seed: int, progress: Progress) -> None:
     """Render clips to learn from, and clips to hold out, with other vehicles and surroundings."""
-    from catseye.capture.synth import synth
+    from catseye.capture.rendering import synth
 
     train, held_out = folder / "train", folder / "held-out"
     render = partial(synth, duration_s=world.clip_s, progress=progress)

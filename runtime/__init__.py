@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from catseye.lazy import lazily
 
 if TYPE_CHECKING:
     from catseye.runtime.benchmark import BenchReport, bench
@@ -28,26 +29,20 @@ __all__ = [
     "verify",
 ]
 
-_HOME = {
-    "BenchReport": "benchmark",
-    "Bundle": "bundle",
-    "RunSummary": "pipeline",
-    "Tracker": "tracker",
-    "Tracks": "tracker",
-    "VerifyReport": "verify",
-    "bench": "benchmark",
-    "load_engine": "engines.load",
-    "open_bundle": "bundle",
-    "run": "video_run",
-    "verify": "verification",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is asked for: a tracker alone needs no video library."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOME[name]}")
-    # All its names at once: the import itself may have bound the module to one of them.
-    globals().update({other: getattr(module, other) for other, home in _HOME.items() if home == _HOME[name]})
-    return globals()[name]
+# A tracker alone needs no video library.
+__getattr__ = lazily(
+    __name__,
+    {
+        "BenchReport": "benchmark",
+        "Bundle": "bundle",
+        "RunSummary": "pipeline",
+        "Tracker": "tracker",
+        "Tracks": "tracker",
+        "VerifyReport": "verification",
+        "bench": "benchmark",
+        "load_engine": "engines.load",
+        "open_bundle": "bundle",
+        "run": "video_run",
+        "verify": "verification",
+    },
+)

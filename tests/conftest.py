@@ -36,7 +36,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def road_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small rendered world: three clips of 4 s at 160x96 with truth, telemetry, calibration and labels."""
-    from catseye.capture.synth import synth
+    from catseye.capture.rendering import synth
 
     return synth(
         tmp_path_factory.mktemp("world"), seed=1, clips=3, duration_s=4.0, width=160, height=96, jobs=1

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Clip, Dataset
-from catseye.capture.ingest import ingest
-from catseye.capture.synth import synth
+from catseye.capture.ingestion import ingest
+from catseye.capture.rendering import synth
 
 FRAMES = 4
 STEP_S = 0.2

@@ -18,7 +18,7 @@ from catseye.capture import shards
 from catseye.capture.clips import ClipReader, CorruptClip
 from catseye.capture.dataset import Dataset, open_dataset
 from catseye.capture.geometry import PAD_VALUE, Image, letterbox, planes_to_network
-from catseye.capture.ingest import ingest
+from catseye.capture.ingestion import ingest
 from catseye.capture.sources import VideoFile
 
 Number = Callable[[Image], int]

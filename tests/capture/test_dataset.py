@@ -15,7 +15,7 @@ import pytest
 
 from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Dataset, fingerprint, open_dataset, read_telemetry_table
-from catseye.capture.ingest import ingest
+from catseye.capture.ingestion import ingest
 from catseye.errors import InputError
 
 

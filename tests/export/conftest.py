@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from catseye.export.export import export
+from catseye.export.bundling import export
 from catseye.export.golden import golden_frames
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
 from catseye.pretrain.detector import Detector

@@ -15,7 +15,7 @@ import torch
 
 from catseye.capture.writer import VideoWriter
 from catseye.errors import CatseyeError, InputError, UsageError
-from catseye.export.export import export
+from catseye.export.bundling import export
 from catseye.export.golden import golden_frames
 from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import ExportedGraph, export_onnx
@@ -199,7 +199,7 @@ def test_run_without_depth_has_the_output_and_no_meaning(
     info.save(tmp_path / INFO_FILE)
     (tmp_path / MODEL_FILE).symlink_to(run_folder / MODEL_FILE)
     graphs = ExportedGraph(deployed=exported.graph(), with_heads=heads_of(exported))
-    monkeypatch.setattr("catseye.export.export.export_onnx", lambda *_, **__: graphs)
+    monkeypatch.setattr("catseye.export.bundling.export_onnx", lambda *_, **__: graphs)
     bundle = export(tmp_path, tmp_path / "nodepth.catseye", top_k=20)
     assert bundle.manifest.depth is None
     assert golden_outputs(bundle).depth.shape[1:] == bundle.manifest.depth_shape == (16, 24)
@@ -215,7 +215,7 @@ def test_failed_parity_leaves_the_old_bundle(
     array = onnx.numpy_helper.to_array(weight) * 1.05
     weight.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float32), weight.name))
     graphs = ExportedGraph(deployed=model.SerializeToString(), with_heads=heads_of(exported))
-    monkeypatch.setattr("catseye.export.export.export_onnx", lambda *_, **__: graphs)
+    monkeypatch.setattr("catseye.export.bundling.export_onnx", lambda *_, **__: graphs)
     out = tmp_path / "old.catseye"
     out.write_bytes(b"old")
     with pytest.raises(CatseyeError, match="differs from the trained network"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.synth.vehicles import CLASSES
+from catseye.capture.rendering.vehicles import CLASSES
 from catseye.errors import InputError
 from catseye.files import replacing
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.synth.textures import Texture
+from catseye.capture.rendering.textures import Texture
 
 Array = NDArray[np.float64]
 

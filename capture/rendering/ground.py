@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth.textures import Field, shrink
+from catseye.capture.rendering.textures import Field, shrink
 
 PERIOD_M = 192.0
 """The texture repeats after this many metres along the road; nothing is seen from further away."""

@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth import Truth
-from catseye.capture.synth.camera import inverse, pose
-from catseye.capture.synth.clip import Clip, ClipSpec
-from catseye.capture.synth.faces import block, make_faces
-from catseye.capture.synth.render import GROUND_ID, SKY_ID, SUPERSAMPLE, Picture, render
-from catseye.capture.synth.road import draw_road
-from catseye.capture.synth.textures import Texture
+from catseye.capture.rendering import Truth
+from catseye.capture.rendering.camera import inverse, pose
+from catseye.capture.rendering.clip import Clip, ClipSpec
+from catseye.capture.rendering.faces import block, make_faces
+from catseye.capture.rendering.render import GROUND_ID, SKY_ID, SUPERSAMPLE, Picture, render
+from catseye.capture.rendering.road import draw_road
+from catseye.capture.rendering.textures import Texture
 
 SPEC = ClipSpec(seed=3, number=2, frames=14, fps=12.5, width=192, height=112, appearance="train")
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth.ground import HALF_WIDTH_M, PERIOD_M
-from catseye.capture.synth.look import Layout, Light, Palette
-from catseye.capture.synth.textures import Colour, fractal, leaves, rgb, tint
+from catseye.capture.rendering.ground import HALF_WIDTH_M, PERIOD_M
+from catseye.capture.rendering.look import Layout, Light, Palette
+from catseye.capture.rendering.textures import Colour, fractal, leaves, rgb, tint
 
 _COARSE = (1536, 768)
 _WHITE: Colour = (222.0, 222.0, 216.0)

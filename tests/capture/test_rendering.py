@@ -13,11 +13,11 @@ import pytest
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.geometry import planes_to_rgb
+from catseye.capture.rendering import CLASSES, load_truth, synth
+from catseye.capture.rendering.clip import Clip, ClipSpec, _stops
+from catseye.capture.rendering.look import PALETTES, Layout, draw_layout
+from catseye.capture.rendering.motion import draw_traffic, draw_wishes, drive
 from catseye.capture.sources import VideoFile
-from catseye.capture.synth import CLASSES, load_truth, synth
-from catseye.capture.synth.clip import Clip, ClipSpec, _stops
-from catseye.capture.synth.look import PALETTES, Layout, draw_layout
-from catseye.capture.synth.motion import draw_traffic, draw_wishes, drive
 from catseye.errors import InputError, UsageError
 
 SMALL: dict[str, Any] = {"clips": 2, "duration_s": 0.8, "width": 96, "height": 64, "label_every": 4}

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.synth.faces import Faces, make_faces
-from catseye.capture.synth.look import Layout, Palette
-from catseye.capture.synth.road import Road
-from catseye.capture.synth.textures import Texture, facade, hedge, post, rail, sign, tree, wall
+from catseye.capture.rendering.faces import Faces, make_faces
+from catseye.capture.rendering.look import Layout, Palette
+from catseye.capture.rendering.road import Road
+from catseye.capture.rendering.textures import Texture, facade, hedge, post, rail, sign, tree, wall
 
 Array = NDArray[np.float64]
 

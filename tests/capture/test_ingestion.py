@@ -22,7 +22,7 @@ from catseye.capture.calibration import Calibration
 from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Dataset, open_dataset
 from catseye.capture.geometry import Image
-from catseye.capture.ingest import ingest
+from catseye.capture.ingestion import ingest
 from catseye.errors import InputError, UsageError
 from catseye.files import sha256_of
 
@@ -227,7 +227,7 @@ def test_a_second_ingest_decodes_nothing_and_changes_nothing(
     drive("b.mp4", seed=2)
     run([tmp_path], tmp_path / "dataset")
     before = tree(tmp_path / "dataset")
-    monkeypatch.setattr("catseye.capture.ingest.ingest_file", None)
+    monkeypatch.setattr("catseye.capture.ingestion.ingest_file", None)
     run([tmp_path / "b.mp4", tmp_path / "a.mp4"], tmp_path / "dataset")
     assert tree(tmp_path / "dataset") == before
     assert sorted(before) == [
@@ -266,7 +266,7 @@ def test_the_number_of_processes_does_not_matter(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from catseye.capture.ingest import ingest
+from catseye.capture.ingestion import ingest
 from catseye.capture.shards import ShardWriter
 
 real, written = ShardWriter.write, []
@@ -301,7 +301,7 @@ def test_a_killed_ingest_goes_on_where_it_was(
         again.append(path.name)
         return ingest_file_module.ingest_file(path, **options)
 
-    monkeypatch.setattr("catseye.capture.ingest.ingest_file", counted)
+    monkeypatch.setattr("catseye.capture.ingestion.ingest_file", counted)
     run([footage], tmp_path / "killed")
     assert again == ["1.mp4", "2.mp4"]
     run([footage], tmp_path / "whole")
@@ -318,9 +318,9 @@ def crash(path: Path, sha: str, *_: Any, **__: Any) -> str:
 def test_a_video_that_kills_the_decoder_is_told_from_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from catseye.capture.ingest import _run
+    from catseye.capture.ingestion import _run
 
-    monkeypatch.setattr("catseye.capture.ingest._ingest_one", crash)
+    monkeypatch.setattr("catseye.capture.ingestion._ingest_one", crash)
     pending = {name: tmp_path / f"{name}.mp4" for name in ("a", "bad", "c")}
     options = Any
     found = dict(_run(pending, tmp_path, options, jobs=2))  # type: ignore[arg-type]  # not looked at by the worker
@@ -367,7 +367,7 @@ def test_a_dataset_of_a_newer_version_is_left_alone(drive: Callable[..., Path], 
 
 
 def test_two_writers_at_once_and_a_file_in_the_way(drive: Callable[..., Path], tmp_path: Path) -> None:
-    from catseye.capture.ingest import _locked
+    from catseye.capture.ingestion import _locked
 
     path = drive()
     with (
@@ -407,7 +407,7 @@ def test_a_full_disk_is_one_line_and_what_is_done_is_kept(
             raise OSError(28, "No space left on device")
         return ingest_file_module.ingest_file(path, **options)
 
-    monkeypatch.setattr("catseye.capture.ingest.ingest_file", full)
+    monkeypatch.setattr("catseye.capture.ingestion.ingest_file", full)
     with pytest.raises(InputError, match="no space is left on its disk; free some and run it again"):
         run([tmp_path], tmp_path / "dataset")
     assert len(list((tmp_path / "dataset/.work").glob("*.parquet"))) == 1
@@ -425,7 +425,7 @@ def test_what_cannot_be_read_today_keeps_the_rows_it_had(
             raise OSError(5, "Input/output error")
         return sha256_of(path)
 
-    monkeypatch.setattr("catseye.capture.ingest.sha256_of", unreadable)
+    monkeypatch.setattr("catseye.capture.ingestion.sha256_of", unreadable)
     assert run([tmp_path], tmp_path / "dataset").fingerprint == dataset.fingerprint
     fresh = run([tmp_path], tmp_path / "fresh")
     assert fresh.clips[0].reason == "cannot be read (Input/output error)"
@@ -469,7 +469,7 @@ def test_what_lies_beside_a_video_can_come_later(
 ) -> None:
     path = drive("a.mp4")
     before = run([path], tmp_path / "dataset")
-    monkeypatch.setattr("catseye.capture.ingest.ingest_file", None)
+    monkeypatch.setattr("catseye.capture.ingestion.ingest_file", None)
     Calibration(width=160, height=96, K=K).save(tmp_path / "all.json")
     (tmp_path / "a.telemetry.csv").write_text("time_s,speed_mps\n0,5\n1,5\n2,5\n3,5\n")
     after = run([path], tmp_path / "dataset", calibration=tmp_path / "all.json")

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth.camera import Camera, draw_camera, inverse, pose
-from catseye.capture.synth.faces import Faces, joined
-from catseye.capture.synth.ground import Ground
-from catseye.capture.synth.look import PALETTES, Appearance, Light, draw_layout, draw_light
-from catseye.capture.synth.motion import Motion, draw_traffic, draw_wishes, drive
-from catseye.capture.synth.paving import pave
-from catseye.capture.synth.render import NEAR_M, SUPERSAMPLE, Picture, Scene, render
-from catseye.capture.synth.road import Road, draw_road
-from catseye.capture.synth.scenery import Scenery, build_scenery
-from catseye.capture.synth.sensor import Sensor
-from catseye.capture.synth.sky import Sky, draw_sky
-from catseye.capture.synth.truth import Truth
-from catseye.capture.synth.vehicles import Vehicle, draw_vehicle
+from catseye.capture.rendering.camera import Camera, draw_camera, inverse, pose
+from catseye.capture.rendering.faces import Faces, joined
+from catseye.capture.rendering.ground import Ground
+from catseye.capture.rendering.look import PALETTES, Appearance, Light, draw_layout, draw_light
+from catseye.capture.rendering.motion import Motion, draw_traffic, draw_wishes, drive
+from catseye.capture.rendering.paving import pave
+from catseye.capture.rendering.render import NEAR_M, SUPERSAMPLE, Picture, Scene, render
+from catseye.capture.rendering.road import Road, draw_road
+from catseye.capture.rendering.scenery import Scenery, build_scenery
+from catseye.capture.rendering.sensor import Sensor
+from catseye.capture.rendering.sky import Sky, draw_sky
+from catseye.capture.rendering.truth import Truth
+from catseye.capture.rendering.vehicles import Vehicle, draw_vehicle
 
 Array = NDArray[np.float64]
 

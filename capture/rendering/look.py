@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.synth.textures import Colour
+from catseye.capture.rendering.textures import Colour
 
 Appearance = Literal["train", "heldout"]
 Setting = Literal["city", "country", "highway"]

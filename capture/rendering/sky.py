@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth.look import Light
-from catseye.capture.synth.textures import Field, fractal
+from catseye.capture.rendering.look import Light
+from catseye.capture.rendering.textures import Field, fractal
 
 _WIDTH, _HEIGHT = 2048, 512
 _LOWEST, _HIGHEST = -0.08, 1.2

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth.camera import Camera
-from catseye.capture.synth.look import Light
-from catseye.capture.synth.render import SUPERSAMPLE, Picture
-from catseye.capture.synth.textures import Field
+from catseye.capture.rendering.camera import Camera
+from catseye.capture.rendering.look import Light
+from catseye.capture.rendering.render import SUPERSAMPLE, Picture
+from catseye.capture.rendering.textures import Field
 
 _NOISE_STARTS = 1 << 18
 """Each frame takes its noise from one of so many places of a bank."""

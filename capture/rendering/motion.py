@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.synth.look import Layout
+from catseye.capture.rendering.look import Layout
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from catseye.capture.synth.faces import Faces, block, make_faces
-from catseye.capture.synth.look import Palette
-from catseye.capture.synth.textures import Colour, Texture, fractal, rgb, tint
+from catseye.capture.rendering.faces import Faces, block, make_faces
+from catseye.capture.rendering.look import Palette
+from catseye.capture.rendering.textures import Colour, Texture, fractal, rgb, tint
 
 CLASSES = ("car", "truck", "bus")
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth.truth import Truth
-from catseye.capture.synth.vehicles import CLASSES
+from catseye.capture.rendering.truth import Truth
+from catseye.capture.rendering.vehicles import CLASSES
 from catseye.errors import CatseyeError
 from catseye.files import write_bytes, write_json
 

@@ -16,10 +16,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from catseye.capture.synth.clip import Clip, ClipSpec
-from catseye.capture.synth.labels import IMAGES_FOLDER, LABELS_FILE, still_name, write_labels, write_still
-from catseye.capture.synth.look import PALETTES, Appearance
-from catseye.capture.synth.truth import load_truth
+from catseye.capture.rendering.clip import Clip, ClipSpec
+from catseye.capture.rendering.labels import IMAGES_FOLDER, LABELS_FILE, still_name, write_labels, write_still
+from catseye.capture.rendering.look import PALETTES, Appearance
+from catseye.capture.rendering.truth import load_truth
 from catseye.capture.writer import VideoWriter
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.files import write_json, write_text

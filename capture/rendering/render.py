@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.capture.synth.camera import Camera, inverse
-from catseye.capture.synth.faces import Faces
-from catseye.capture.synth.ground import PERIOD_M, Ground
-from catseye.capture.synth.road import Road
-from catseye.capture.synth.sky import Sky
-from catseye.capture.synth.textures import Field, Texture, soft_shadow
+from catseye.capture.rendering.camera import Camera, inverse
+from catseye.capture.rendering.faces import Faces
+from catseye.capture.rendering.ground import PERIOD_M, Ground
+from catseye.capture.rendering.road import Road
+from catseye.capture.rendering.sky import Sky
+from catseye.capture.rendering.textures import Field, Texture, soft_shadow
 
 Array = NDArray[np.floating[Any]]
 Ids = NDArray[np.int32]
