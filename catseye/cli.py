@@ -166,8 +166,8 @@ def pretrain(
 ) -> None:
     """Unlabelled dataset to encoder: frame order, future frames and depth, jointly."""
     from catseye.capture.dataset import open_dataset
-    from catseye.pretrain.pretrain import PretrainConfig
-    from catseye.pretrain.pretrain import pretrain as run_pretrain
+    from catseye.pretrain.pretraining import PretrainConfig
+    from catseye.pretrain.pretraining import pretrain as run_pretrain
 
     config = PretrainConfig(
         encoder=encoder,
@@ -203,8 +203,8 @@ def finetune(
     seed: Seed = 0,
 ) -> None:
     """Encoder and labels to detector."""
-    from catseye.pretrain.finetune import FinetuneConfig
-    from catseye.pretrain.finetune import finetune as run_finetune
+    from catseye.pretrain.finetuning import FinetuneConfig
+    from catseye.pretrain.finetuning import finetune as run_finetune
 
     config = FinetuneConfig(
         encoder=encoder,

@@ -37,11 +37,11 @@ class Effort:
 
 RENDERED = Effort(
     world=World(train_clips=16, held_out_clips=4),
-    dataset_size=(224, 128),
+    dataset_size=(160, 96),
     detector_size=(320, 192),
-    pretrain_steps=260,
-    pretrain_batch=6,
-    finetune_steps=200,
+    pretrain_steps=280,
+    pretrain_batch=4,
+    finetune_steps=160,
     finetune_batch=8,
 )
 """Ten minutes on two cores."""
@@ -152,7 +152,7 @@ def _pretrain(
     out: Path, footage: Footage, effort: Effort, seed: int, progress: Progress
 ) -> tuple[str, Figures]:
     from catseye.capture.dataset import open_dataset
-    from catseye.pretrain.pretrain import PretrainConfig, pretrain
+    from catseye.pretrain.pretraining import PretrainConfig, pretrain
     from catseye.pretrain.probes import evaluate_pretext
 
     dataset = open_dataset(out / "dataset")
@@ -170,7 +170,7 @@ def _pretrain(
 def _finetune(
     out: Path, footage: Footage, effort: Effort, seed: int, progress: Progress
 ) -> tuple[str, Figures]:
-    from catseye.pretrain.finetune import FinetuneConfig, finetune
+    from catseye.pretrain.finetuning import FinetuneConfig, finetune
 
     width, height = effort.detector_size
     config = FinetuneConfig(

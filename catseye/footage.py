@@ -45,10 +45,10 @@ class Footage:
         return ["none" if path is None else sha256_of(path) for path in files]
 
     def truths(self) -> dict[str, Truth]:
-        """What is known of the held-out videos by their path; there is none but of rendered ones."""
+        """What is known of the held-out videos, by absolute path; there is none but of rendered ones."""
         from catseye.capture.rendering import load_truth
 
-        files = {str(video): video.with_suffix(".truth.npz") for video in self.held_out}
+        files = {str(video.resolve()): video.with_suffix(".truth.npz") for video in self.held_out}
         return {video: load_truth(path) for video, path in files.items() if path.exists()}
 
     def calibration(self) -> Path | None:

@@ -24,9 +24,11 @@ SMALL = Effort(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo")
-    demo(out, effort=SMALL)
-    return out
+    place = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        demo(Path("demo"), effort=SMALL)
+    return place / "demo"
 
 
 def test_leaves_what_it_promises(folder: Path) -> None:

@@ -1,0 +1,220 @@
+"""From a dataset to batches of short frame sequences, the same whatever the number of workers.
+
+Sample number ``index`` of a run is a pure function of the dataset, the options and the seed. So a run resumed
+at any step sees what it would have seen, and N processes see N different parts of one sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from catseye.capture.clips import ClipReader, CorruptClip
+from catseye.capture.dataset import Dataset as ClipDataset
+from catseye.capture.geometry import Image
+from catseye.capture.manifest import Clip
+from catseye.errors import InputError, UsageError
+from catseye.pretrain.clip_batch import ClipBatch
+
+ATTEMPTS = 8
+"""How many draws in a row may be unreadable or still before a sample is given up or taken as it is."""
+
+DEFAULT_FOCAL = 0.9
+"""Focal length in image widths where no calibration tells it: a lens of 58° across, common in dashcams."""
+
+_STILL_LEVELS = 1.0
+_STILL_SPEED_MPS = 0.5
+_SPACING_JITTER = 0.1
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """How sequences are drawn.
+
+    Args:
+        frames: T, the length of a sequence.
+        shortest_s, longest_s: bounds of the time between neighbouring frames, drawn log-uniformly once a
+            sequence, with a tenth of it as jitter.
+        flip: mirror half of the sequences left to right.
+        seed: of every draw.
+
+    Raises:
+        UsageError: a bound cannot be.
+    """
+
+    frames: int = 4
+    shortest_s: float = 0.08
+    longest_s: float = 0.3
+    flip: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.frames < 2:
+            raise UsageError(f"frames {self.frames}: a sequence has at least 2")
+        if not 0 < self.shortest_s <= self.longest_s:
+            raise UsageError(f"stride {self.shortest_s}…{self.longest_s} s: needs 0 < shortest ≤ longest")
+
+
+class ClipSamples(Dataset[ClipBatch]):
+    """Sample ``index`` as a ``ClipBatch`` without its batch dimension.
+
+    Args:
+        dataset: the reader opens its files in the process that first asks for a sample.
+        clips: those to draw from.
+
+    Raises:
+        InputError: no clip is long enough.
+    """
+
+    def __init__(self, dataset: ClipDataset, clips: Sequence[Clip], options: DrawOptions) -> None:
+        self.options = options
+        self.clips = tuple(clip for clip in clips if long_enough(clip, options))
+        if not self.clips:
+            raise InputError(
+                dataset.url,
+                f"has no usable training clip of {options.frames} frames over "
+                f"{(options.frames - 1) * options.shortest_s:.2f} s",
+                "ingest more footage, or look at what was set aside and why",
+            )
+        self._size = (dataset.info.height, dataset.info.width)
+        self._reader = ClipReader(dataset)
+        self._ends = np.cumsum([len(clip) for clip in self.clips])
+
+    def __getitem__(self, index: int) -> ClipBatch:
+        """Draw until a sequence can be read and has motion.
+
+        After ``ATTEMPTS`` a still sequence is taken as it is; if none could be read the frames are zero and
+        ``corrupt`` is ``ATTEMPTS``, because an error raised in a worker loses its type on the way.
+        """
+        corrupt = still = 0
+        clip, chosen, frames, flip = self.clips[0], np.zeros(self.options.frames, dtype=np.int64), None, False
+        for attempt in range(ATTEMPTS):
+            rng = np.random.default_rng((self.options.seed, index, attempt))
+            candidate = self.clips[
+                int(np.searchsorted(self._ends, rng.integers(self._ends[-1]), side="right"))
+            ]
+            wanted = draw_frames(candidate.times_s, self.options, rng)
+            flipped = self.options.flip and bool(rng.random() < 0.5)
+            try:
+                pictures = self._reader.read(candidate, wanted.tolist())
+            except CorruptClip:
+                corrupt += 1
+                continue
+            clip, chosen, frames, flip = candidate, wanted, pictures, flipped
+            if has_motion(pictures, candidate.speed_mps[wanted]):
+                break
+            still += 1
+        if frames is None:
+            frames = np.zeros((self.options.frames, *self._size, 3), dtype=np.uint8)
+        return _sample(clip, chosen, frames, flip=flip, corrupt=corrupt, still=still)
+
+
+def long_enough(clip: Clip, options: DrawOptions) -> bool:
+    """Whether a clip has the frames and the seconds of the shortest sequence."""
+    shortest = (options.frames - 1) * options.shortest_s
+    return len(clip) >= options.frames and float(clip.times_s[-1]) >= shortest * (1 - 1e-6)
+
+
+def draw_frames(
+    times_s: NDArray[np.float64], options: DrawOptions, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Indices (T,), rising, of frames nearest to evenly spaced times.
+
+    Args:
+        times_s: (N,) seconds from the first frame, N ≥ T. Where frames are sparser than the drawn stride,
+            neighbours are taken.
+    """
+    count, total = len(times_s), options.frames
+    low, high = np.log(options.shortest_s), np.log(options.longest_s)
+    stride = min(float(np.exp(rng.uniform(low, high))), float(times_s[-1]) / (total - 1))
+    start = rng.uniform(0, max(0.0, float(times_s[-1]) - stride * (total - 1)))
+    jitter = rng.uniform(-_SPACING_JITTER, _SPACING_JITTER, total)
+    wanted = start + stride * (np.arange(total) + jitter)
+    middles = (times_s[1:] + times_s[:-1]) / 2
+    indices = np.searchsorted(middles, wanted)
+    rank = np.arange(total)
+    rising = np.maximum.accumulate(indices - rank) + rank
+    return np.minimum(rising, count - total + rank).astype(np.int64)
+
+
+def has_motion(frames: Image, speed_mps: NDArray[np.float32]) -> bool:
+    """Whether the camera moves, by its speed where it is known, and the picture changes beyond its noise."""
+    if np.isfinite(speed_mps).all() and speed_mps.mean() < _STILL_SPEED_MPS:
+        return False
+    size = (max(1, frames.shape[2] // 8), max(1, frames.shape[1] // 8))
+    first, last = (
+        cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for picture in (frames[0], frames[-1])
+    )
+    return float(np.abs(first - last).mean()) >= _STILL_LEVELS
+
+
+def network_intrinsics(clip: Clip, *, width: int, height: int) -> tuple[float, float, float, float]:
+    """(fx/W, fy/H, cx/W, cy/H) of a clip, or those of ``DEFAULT_FOCAL`` with square pixels."""
+    if clip.intrinsics is not None and np.isfinite(clip.intrinsics).all():
+        fx, fy, cx, cy = clip.intrinsics
+        return float(fx), float(fy), float(cx), float(cy)
+    return DEFAULT_FOCAL, DEFAULT_FOCAL * width / height, 0.5, 0.5
+
+
+def clip_loader(
+    samples: ClipSamples,
+    *,
+    first_step: int,
+    steps: int,
+    batch: int,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
+) -> DataLoader[ClipBatch]:
+    """Batches of steps ``first_step`` … ``steps`` − 1 for process ``rank`` of ``world``."""
+    return DataLoader(
+        samples,
+        batch_sampler=_Slots(first_step, steps, batch, rank, world),
+        num_workers=workers,
+        worker_init_fn=_single_threaded,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+class _Slots(Sampler[list[int]]):
+    def __init__(self, first_step: int, steps: int, batch: int, rank: int, world: int) -> None:
+        self._steps = range(first_step, steps)
+        self._batch, self._rank, self._world = batch, rank, world
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self._steps:
+            first = (step * self._world + self._rank) * self._batch
+            yield list(range(first, first + self._batch))
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+def _single_threaded(worker: int) -> None:
+    # OpenCV's thread pool does not survive the fork that made this worker.
+    cv2.setNumThreads(0)
+
+
+def _sample(
+    clip: Clip, chosen: NDArray[np.int64], frames: Image, *, flip: bool, corrupt: int, still: int
+) -> ClipBatch:
+    height, width = frames.shape[1:3]
+    fx, fy, cx, cy = network_intrinsics(clip, width=width, height=height)
+    if flip:
+        frames, cx = np.ascontiguousarray(frames[:, :, ::-1]), 1 - cx
+    times = clip.times_s[chosen] - clip.times_s[chosen[0]]
+    return ClipBatch(
+        frames=torch.from_numpy(frames),
+        times_s=torch.from_numpy(times.astype(np.float32)),
+        speed_mps=torch.from_numpy(clip.speed_mps[chosen].astype(np.float32)),
+        intrinsics=torch.tensor([fx, fy, cx, cy], dtype=torch.float32),
+        corrupt=torch.tensor(corrupt),
+        still=torch.tensor(still),
+    )

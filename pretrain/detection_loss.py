@@ -1,0 +1,90 @@
+"""What the detector is taught with: focal scores under both assignments, GIoU boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import generalized_box_iou_loss
+
+from catseye.pretrain.assignment import inside, one_to_many, one_to_one
+from catseye.pretrain.detector import TrainingOutputs
+
+_BOX_WEIGHT = 2.0
+_FOCUS = 2.0
+_NEAR_MISS = 4.0
+
+
+class Target(NamedTuple):
+    """What is in one training image, in network pixels.
+
+    Args:
+        boxes: (N, 4) float32 corners.
+        classes: (N,) int64.
+        ignored: (M, 4) float32 corners of regions where finding something is neither right nor wrong.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    ignored: Tensor
+
+
+def detection_losses(outputs: TrainingOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
+    """Scalar losses of a batch, each a sum over its images divided by the number of boxes in the batch.
+
+    Returns:
+        ``one`` and ``many``: classification under each assignment; ``box``: outlines under both.
+    """
+    total = outputs.boxes.new_zeros(())
+    one, many, box = total, total, total
+    for index, target in enumerate(targets):
+        losses = _image_losses(
+            outputs.one_logits[index], outputs.many_logits[index], outputs.boxes[index], target
+        )
+        one, many, box = one + losses[0], many + losses[1], box + losses[2]
+    count = max(1, sum(len(target.boxes) for target in targets))
+    return {"one": one / count, "many": many / count, "box": _BOX_WEIGHT * box / count}
+
+
+def depth_distillation(inverse_depth: Tensor, teacher: Tensor) -> Tensor:
+    """Mean |log depth - log teacher's depth|, both as inverse depth (B, 1, h, w) of any two sizes."""
+    teacher = F.interpolate(teacher, size=inverse_depth.shape[-2:], mode="bilinear", align_corners=False)
+    return (inverse_depth.log() - teacher.log()).abs().mean()
+
+
+def focal(logits: Tensor, target: Tensor) -> Tensor:
+    """Penalty-reduced focal loss of each element, for targets in [0, 1] where 1 is an object.
+
+    Lin et al., "Focal Loss for Dense Object Detection", 2017, in the form of Zhou et al., "Objects as
+    Points", 2019: next to an object, where the target is between 0 and 1, a high score is forgiven.
+    """
+    probability = torch.sigmoid(logits)
+    hit = (1 - probability) ** _FOCUS * F.logsigmoid(logits)
+    miss = (1 - target) ** _NEAR_MISS * probability**_FOCUS * F.logsigmoid(-logits)
+    return -torch.where(target == 1, hit, miss)
+
+
+def _image_losses(
+    one_logits: Tensor, many_logits: Tensor, boxes: Tensor, target: Target
+) -> tuple[Tensor, Tensor, Tensor]:
+    num_classes, height, width = one_logits.shape
+    counted = ~inside(target.ignored, height=height, width=width)
+
+    spread = one_to_many(target.boxes, target.classes, num_classes=num_classes, height=height, width=width)
+    many = (focal(many_logits, spread.heat) * (counted | (spread.heat == 1))).sum()
+    rows, columns = torch.nonzero(spread.owner >= 0, as_tuple=True)
+    owners = target.boxes[spread.owner[rows, columns]]
+    around = generalized_box_iou_loss(boxes[:, rows, columns].T, owners) * spread.weight[rows, columns]
+
+    with torch.no_grad():
+        cells = one_to_one(target.boxes, target.classes, torch.sigmoid(one_logits), boxes)
+    found = cells >= 0
+    single = torch.zeros(num_classes, height * width, device=boxes.device)
+    single[target.classes[found], cells[found]] = 1
+    single = single.view(num_classes, height, width)
+    one = (focal(one_logits, single) * (counted | (single == 1))).sum()
+    centre = generalized_box_iou_loss(boxes.flatten(1)[:, cells[found]].T, target.boxes[found])
+    return one, many, (around.sum() + centre.sum()) / 2

@@ -1,0 +1,36 @@
+"""An exponential moving average of a network, buffers and all."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+def frozen_copy(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that takes no gradient."""
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+def decay_at(step: int, *, final: float) -> float:
+    """Decay after step number ``step`` (from 1), rising to ``final``.
+
+    A run of a few hundred steps would otherwise end with a target made mostly of its random start.
+    """
+    return min(final, step / (step + 9))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, *, decay: float) -> None:
+    """Move every parameter and buffer of ``average`` towards ``network``; integer buffers are copied.
+
+    Batch statistics belong to the weights that made them: averaged weights under the current statistics, or
+    the reverse, are another network.
+    """
+    ours, theirs = average.state_dict(), network.state_dict()
+    for name, value in ours.items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name].to(value), 1 - decay)
+        else:
+            value.copy_(theirs[name])

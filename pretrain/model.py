@@ -1,0 +1,84 @@
+"""The pretraining network: one encoder, and every task reading its one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from catseye.errors import UsageError
+from catseye.pretrain.clip_batch import ClipBatch
+from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.jitter import jitter
+from catseye.pretrain.tasks import TASKS, Encoded, Task, TaskOutput
+
+SHARED_LEVEL = 2
+"""The last feature map that every task reads: stride 16."""
+
+
+class PretextOutput(NamedTuple):
+    """Results by task, and ``shared``, the map (B · T, C, h, w) float32 at which gradients are compared."""
+
+    tasks: dict[str, TaskOutput]
+    shared: Tensor
+
+
+class PretextModel(nn.Module):
+    """Encoder and tasks; its state holds ``encoder.*`` and ``TASK.*`` for every task.
+
+    Args:
+        encoder: timm name.
+        tasks: names in ``TASKS``.
+        jitter_strength: of the photometric jitter, 0 … 1.
+        autocast: the type for matrix products; None is float32 throughout.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        tasks: Sequence[str],
+        *,
+        jitter_strength: float = 1.0,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        unknown = [name for name in tasks if name not in TASKS]
+        if unknown or not tasks:
+            raise UsageError(f"tasks {list(tasks)}: choose from {', '.join(TASKS)}")
+        self.encoder = Encoder(encoder)
+        self.task_names = tuple(tasks)
+        self.jitter_strength, self.autocast = jitter_strength, autocast
+        for name in tasks:
+            self.add_module(name, TASKS[name](self.encoder))
+
+    def task(self, name: str) -> Task:
+        module = self.get_submodule(name)
+        assert isinstance(module, Task)
+        return module
+
+    def forward(self, batch: ClipBatch) -> PretextOutput:
+        # Note [Autocast inside]
+        # Mixed precision of the training framework would round what goes in as well: times, intrinsics and
+        # pictures, which the photometric loss compares at a 255th.
+        clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
+        jittered = jitter(clean.flatten(0, 1), strength=self.jitter_strength)
+        with torch.autocast(clean.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            maps = self.encode(jittered)
+            features = [torch.unflatten(level, 0, clean.shape[:2]) for level in maps]
+            encoded = Encoded(batch=batch, clean=clean, features=features)
+            results = {name: self.task(name)(encoded) for name in self.task_names}
+        return PretextOutput(results, maps[SHARED_LEVEL])
+
+    def encode(self, rgb: Tensor) -> list[Tensor]:
+        """Maps of (N, 3, H, W) frames in [0, 1], float32 whatever they were computed in."""
+        maps: list[Tensor] = self.encoder(rgb.contiguous(memory_format=torch.channels_last))
+        return [level.float() for level in maps]
+
+    def after_step(self, *, step: int) -> None:
+        for name in self.task_names:
+            self.task(name).after_step(self.encoder, step=step)

@@ -1,0 +1,134 @@
+"""Differentiable view synthesis, and how well a synthesised view agrees with the real one. All in float32.
+
+Camera frame: x right, y down, z forward, metres (or any unit). Pixels: (0, 0) is the corner of the first one,
+so that intrinsics divided by the image size hold at every resolution.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_SSIM_C1 = 0.01**2
+_SSIM_C2 = 0.03**2
+_SSIM_WEIGHT = 0.85
+_NEAREST_Z = 1e-2
+_TIE_BREAK = 1e-5
+
+
+def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
+    """Camera points (N, 3, H, W) of a depth map (N, 1, H, W).
+
+    Args:
+        intrinsics: (N, 4) as fx/W, fy/H, cx/W, cy/H.
+    """
+    height, width = depth.shape[-2:]
+    u = (torch.arange(width, device=depth.device, dtype=depth.dtype) + 0.5) / width
+    v = (torch.arange(height, device=depth.device, dtype=depth.dtype) + 0.5) / height
+    fx, fy, cx, cy = (column.view(-1, 1, 1, 1) for column in intrinsics.unbind(1))
+    x = (u.view(1, 1, 1, -1) - cx) / fx * depth
+    y = (v.view(1, 1, -1, 1) - cy) / fy * depth
+    return torch.cat((x, y, depth), dim=1)
+
+
+class Projection(NamedTuple):
+    """Where points fall: ``grid`` (N, H, W, 2), the image spanning [-1, 1], and ``inside`` (N, 1, H, W)."""
+
+    grid: Tensor
+    inside: Tensor
+
+
+def project(points: Tensor, transform: Tensor, intrinsics: Tensor) -> Projection:
+    """Move points (N, 3, H, W) by (N, 4, 4) transforms and project them by (N, 4) normalised intrinsics."""
+    count, _, height, width = points.shape
+    moved = torch.baddbmm(transform[:, :3, 3:], transform[:, :3, :3], points.flatten(2))
+    x, y, z = moved.unbind(1)
+    in_front = z > _NEAREST_Z
+    z = z.clamp(min=_NEAREST_Z)
+    fx, fy, cx, cy = (column.view(-1, 1) for column in intrinsics.unbind(1))
+    grid = torch.stack((2 * (fx * x / z + cx) - 1, 2 * (fy * y / z + cy) - 1), dim=-1)
+    inside = in_front & (grid.detach().abs() <= 1).all(dim=-1)
+    # Far outside, a coordinate says nothing more and its square would overflow in the backward pass.
+    grid = grid.clamp(-2, 2).view(count, height, width, 2)
+    return Projection(grid, inside.view(count, 1, height, width))
+
+
+def warp(image: Tensor, grid: Tensor) -> Tensor:
+    """Sample (N, C, H, W) bilinearly at ``grid``; the border is repeated outside."""
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def dissimilarity(view: Tensor, target: Tensor) -> Tensor:
+    """0.85 · (1 − SSIM) / 2 + 0.15 · L1, the mean over channels, (N, 1, H, W).
+
+    SSIM (Wang et al., IEEE TIP 2004) over 3×3 windows; the mixture is that of Godard et al., CVPR 2017.
+    """
+    l1 = (view - target).abs().mean(dim=1, keepdim=True)
+    return _SSIM_WEIGHT * _ssim_distance(view, target).mean(dim=1, keepdim=True) + (1 - _SSIM_WEIGHT) * l1
+
+
+def _ssim_distance(a: Tensor, b: Tensor) -> Tensor:
+    stacked = F.pad(torch.cat((a, b, a * a, b * b, a * b), dim=1), (1, 1, 1, 1), mode="reflect")
+    mean_a, mean_b, mean_aa, mean_bb, mean_ab = F.avg_pool2d(stacked, 3, stride=1).chunk(5, dim=1)
+    product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
+    similarity = (2 * product + _SSIM_C1) * (2 * (mean_ab - product) + _SSIM_C2)
+    similarity = similarity / ((squares + _SSIM_C1) * (mean_aa + mean_bb - squares + _SSIM_C2))
+    return ((1 - similarity) / 2).clamp(0, 1)
+
+
+def smoothness(inverse: Tensor, image: Tensor) -> Tensor:
+    """Mean gradient of the inverse depth (N, 1, H, W), relative to its mean, less where the image has edges.
+
+    Args:
+        image: (N, 3, H, W) in [0, 1].
+    """
+    relative = inverse / inverse.mean(dim=(2, 3), keepdim=True)
+    total = inverse.new_zeros(())
+    for dim in (2, 3):
+        edges = image.diff(dim=dim).abs().mean(dim=1, keepdim=True)
+        total = total + (relative.diff(dim=dim).abs() * torch.exp(-edges)).mean()
+    return total
+
+
+class Views(NamedTuple):
+    """N target pictures and the pictures around them.
+
+    Args:
+        target: (N, 3, H, W) in [0, 1].
+        sources: S pictures of each, (S, N, 3, H, W).
+        transforms: from target to source camera, (S, N, 4, 4).
+        intrinsics: (N, 4), normalised.
+        unmoved: (N, 1, H, W), the least dissimilarity of a source as it is.
+    """
+
+    target: Tensor
+    sources: Tensor
+    transforms: Tensor
+    intrinsics: Tensor
+    unmoved: Tensor
+
+
+def make_views(target: Tensor, sources: Tensor, transforms: Tensor, intrinsics: Tensor) -> Views:
+    """Measure what needs no depth, once for all scales."""
+    unmoved = torch.stack([dissimilarity(source, target) for source in sources]).amin(dim=0)
+    return Views(target, sources, transforms, intrinsics, unmoved)
+
+
+def synthesis_error(depth: Tensor, views: Views) -> Tensor:
+    """Mean dissimilarity (scalar) of targets and what sources show of them through ``depth`` (N, 1, H, W).
+
+    Each pixel counts its best source, which forgives occlusion. A pixel that looks more like its target
+    unmoved counts that instead, and so teaches nothing: it stands still, or moves with the camera. A pixel
+    that no source sees does the same.
+    """
+    points = backproject(depth, views.intrinsics)
+    # Noise breaks ties between views of what has no texture.
+    best = views.unmoved + _TIE_BREAK * torch.randn_like(views.unmoved)
+    for source, transform in zip(views.sources, views.transforms, strict=True):
+        seen = project(points, transform, views.intrinsics)
+        error = dissimilarity(warp(source, seen.grid), views.target)
+        best = torch.minimum(best, torch.where(seen.inside, error, views.unmoved + 1))
+    return best.mean()

@@ -1,0 +1,136 @@
+"""Labelled stills in memory, and batches of them that depend on nothing but a seed and a step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from catseye.capture.geometry import Image, letterbox
+from catseye.errors import InputError
+from catseye.pretrain.augment import Still, vary
+from catseye.pretrain.detection_loss import Target
+from catseye.pretrain.labels import LabelledImage, Labels
+from catseye.progress import Progress, silent
+
+_SPARE_RESOLUTION = 1.5
+_AHEAD = 2
+
+
+class Batch(NamedTuple):
+    """Pictures (B, 3, H, W) uint8 RGB, and what is in each."""
+
+    rgb: Tensor
+    targets: list[Target]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How batches are drawn.
+
+    Args:
+        width, height: of the network.
+        batch: pictures a batch.
+        zoom: largest factor by which a picture is enlarged or shrunk.
+        seed: of order and variation.
+        rank, world: which process of how many; each draws other pictures.
+    """
+
+    width: int
+    height: int
+    batch: int
+    zoom: float
+    seed: int
+    rank: int = 0
+    world: int = 1
+
+
+def read_picture(path: Path, label: LabelledImage) -> Image:
+    """Decode one picture as RGB (H, W, 3) uint8.
+
+    Raises:
+        InputError: it is no picture, or not of the size its labels refer to.
+    """
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise InputError(path, "is not a readable picture", "copy it again, or take it out of the labels")
+    height, width = bgr.shape[:2]
+    if (width, height) != (label.width, label.height):
+        fault = f"is {width}x{height}, but its labels are for {label.width}x{label.height}"
+        raise InputError(path, fault, "give the pictures that were labelled")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def load_stills(
+    labels: Labels, folder: Path, *, width: int, height: int, progress: Progress = silent
+) -> list[Still]:
+    """Decode all pictures once, none kept much larger than a network of (height, width) can use.
+
+    Raises:
+        InputError: a picture is absent or does not fit its labels.
+    """
+    paths = labels.pictures(folder)
+    stills = []
+    for label, path in zip(labels.images, paths, strict=True):
+        stills.append(_bounded(read_picture(path, label), label, width=width, height=height))
+        progress("read stills", len(stills), len(paths))
+    return stills
+
+
+def batches(stills: Sequence[Still], draw: Draw, *, first_step: int, steps: int) -> Iterator[Batch]:
+    """Batches of steps ``first_step`` … ``steps`` − 1, made ahead of their use in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        for step in range(first_step, steps):
+            waiting.append(pool.submit(draw_batch, stills, draw, step))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def draw_batch(stills: Sequence[Still], draw: Draw, step: int) -> Batch:
+    """The batch of one step: stills in an order that is shuffled anew each time all have been seen."""
+    rng = np.random.default_rng([draw.seed, step, draw.rank])
+    first = (step * draw.world + draw.rank) * draw.batch
+    size = {"width": draw.width, "height": draw.height}
+    chosen = [stills[_shuffled(index, len(stills), draw.seed)] for index in range(first, first + draw.batch)]
+    varied = [vary(still, rng, **size, zoom=draw.zoom) for still in chosen]
+    rgb = torch.from_numpy(np.stack([still.rgb for still in varied])).permute(0, 3, 1, 2)
+    return Batch(rgb, [to_target(still) for still in varied])
+
+
+def to_target(still: Still) -> Target:
+    """A still's boxes as tensors."""
+    found = ~still.ignored
+    return Target(
+        boxes=torch.from_numpy(still.boxes[found]),
+        classes=torch.from_numpy(still.classes[found]).long(),
+        ignored=torch.from_numpy(still.boxes[still.ignored]),
+    )
+
+
+def _shuffled(index: int, count: int, seed: int) -> int:
+    epoch, place = divmod(index, count)
+    return int(np.random.default_rng([seed, epoch, count]).permutation(count)[place])
+
+
+def _bounded(rgb: Image, label: LabelledImage, *, width: int, height: int) -> Still:
+    source_height, source_width = rgb.shape[:2]
+    box = letterbox(source_width, source_height, width, height)
+    share = min(1.0, _SPARE_RESOLUTION * max(box.scale_x, box.scale_y))
+    boxes = label.boxes
+    if share < 1:
+        size = (max(1, round(source_width * share)), max(1, round(source_height * share)))
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        scale = np.array([size[0] / source_width, size[1] / source_height] * 2)
+        boxes = (boxes * scale).astype(np.float32)
+    return Still(rgb, boxes, label.classes, label.crowd)

@@ -1,0 +1,12 @@
+"""The pretext tasks by name. A new one is a file beside these and a line here."""
+
+from __future__ import annotations
+
+from catseye.pretrain.tasks.depth import Depth
+from catseye.pretrain.tasks.future import Future
+from catseye.pretrain.tasks.order import Order
+from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
+
+TASKS: dict[str, type[Task]] = {"order": Order, "future": Future, "depth": Depth}
+
+__all__ = ["TASKS", "Encoded", "Task", "TaskOutput"]

@@ -1,0 +1,118 @@
+"""Where a training run stands: what ``trainer.ckpt`` holds, and whether a folder's run may be continued.
+
+The file is one of safetensors with a JSON document, written aside and renamed, so that a run killed at any
+moment leaves the last state or the one before. Random numbers need no saving: each step seeds its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from catseye.errors import InputError
+from catseye.pretrain.checkpoint import INFO_FILE, CheckpointInfo, load_tensors, save_tensors
+
+STATE_FILE = "trainer.ckpt"
+
+_REMEDY = "give another folder, or delete this one to begin anew"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What decides a run's result: every option that does, and the data's fingerprint."""
+
+    config: Mapping[str, Any]
+    dataset_fingerprint: str
+
+
+@dataclass
+class Position:
+    """How far a run is.
+
+    Args:
+        step: optimiser steps done or skipped.
+        seconds: training time so far.
+        scales: (mean, count) of each task's initial loss.
+        counts: totals of what was passed over.
+        skipped_in_a_row: steps without a finite gradient just before.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    scales: dict[str, tuple[float, int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    skipped_in_a_row: int = 0
+
+
+def finished_run(run: Path, identity: RunIdentity) -> CheckpointInfo | None:
+    """The document of a run that has ended, or None.
+
+    Raises:
+        InputError: the folder holds the end of a run with another identity.
+    """
+    if not (run / INFO_FILE).exists():
+        return None
+    info = CheckpointInfo.load(run / INFO_FILE)
+    _refuse_other(run, identity, info.config, info.dataset_fingerprint)
+    return info
+
+
+def save_state(
+    run: Path, identity: RunIdentity, position: Position, model: nn.Module, optimizer: Optimizer
+) -> None:
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for index, entries in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in entries.items()}
+    document = {
+        "config": dict(identity.config),
+        "dataset_fingerprint": identity.dataset_fingerprint,
+        "position": vars(position),
+    }
+    save_tensors(run / STATE_FILE, tensors, document=document)
+
+
+def load_state(run: Path, identity: RunIdentity, model: nn.Module, optimizer: Optimizer) -> Position:
+    """Put model and optimiser where the run stopped; a folder without a state is at the beginning.
+
+    Raises:
+        InputError: the state is damaged or belongs to a run with another identity.
+    """
+    path = run / STATE_FILE
+    if not path.exists():
+        return Position()
+    tensors, document = load_tensors(path)
+    try:
+        config, fingerprint = document["config"], document["dataset_fingerprint"]
+        position = Position(**document["position"])
+        position.scales = {name: (mean, count) for name, (mean, count) in position.scales.items()}
+    except (TypeError, KeyError, ValueError):
+        raise InputError(path, "is not the state of a training run", _REMEDY) from None
+    _refuse_other(run, identity, config, fingerprint)
+    model.load_state_dict(
+        {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    )
+    _load_optimizer(optimizer, tensors)
+    return position
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            index, _, entry = rest.partition(".")
+            entries.setdefault(int(index), {})[entry] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
+
+
+def _refuse_other(run: Path, identity: RunIdentity, config: Mapping[str, Any], fingerprint: str) -> None:
+    for name, wanted in identity.config.items():
+        if config.get(name) != wanted:
+            raise InputError(run, f"holds a run with {name} {config.get(name)!r}, not {wanted!r}", _REMEDY)
+    if fingerprint != identity.dataset_fingerprint:
+        raise InputError(run, "holds a run on another dataset", _REMEDY)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from catseye.pretrain.detection_head import boxes_from_distances
+from catseye.pretrain.detection_loss import Target, depth_distillation, detection_losses, focal
+from catseye.pretrain.detector import TrainingOutputs
+
+H, W = 8, 12
+
+
+def outputs(one: Tensor, many: Tensor, log_distances: Tensor) -> TrainingOutputs:
+    return TrainingOutputs(one, many, boxes_from_distances(log_distances), None)
+
+
+def leaves(num_classes: int = 1) -> list[Tensor]:
+    """One-to-one logits, one-to-many logits and log distances of a batch of one."""
+    shapes = [(1, num_classes, H, W), (1, num_classes, H, W), (1, 4, H, W)]
+    values = (-4.0, -4.0, 0.5)
+    return [torch.full(s, value, requires_grad=True) for s, value in zip(shapes, values, strict=True)]
+
+
+def target(*corners: list[float], ignored: list[list[float]] | None = None) -> Target:
+    return Target(
+        boxes=torch.tensor(corners, dtype=torch.float32).view(-1, 4),
+        classes=torch.zeros(len(corners), dtype=torch.int64),
+        ignored=torch.tensor(ignored or [], dtype=torch.float32).view(-1, 4),
+    )
+
+
+def test_focal_is_what_the_papers_say() -> None:
+    p = 0.3
+    logit = torch.tensor(math.log(p / (1 - p)))
+    assert focal(logit, torch.tensor(1.0)).item() == pytest.approx(-((1 - p) ** 2) * math.log(p), rel=1e-5)
+    assert focal(logit, torch.tensor(0.0)).item() == pytest.approx(-(p**2) * math.log(1 - p), rel=1e-5)
+    forgiven = -(0.5**4) * p**2 * math.log(1 - p)
+    assert focal(logit, torch.tensor(0.5)).item() == pytest.approx(forgiven, rel=1e-5)
+
+
+def test_only_one_cell_a_box_is_pulled_up_one_to_one_and_its_neighbours_are_pushed_down() -> None:
+    one, many, distances = leaves()
+    losses = detection_losses(outputs(one, many, distances), [target([8, 8, 32, 28], [36, 4, 46, 12])])
+    torch.stack(list(losses.values())).sum().backward()
+    assert one.grad is not None and many.grad is not None and distances.grad is not None
+    assert (one.grad < 0).sum() == 2
+    assert (one.grad > 0).sum() == H * W - 2
+    assert (many.grad < 0).sum() == 2
+    assert (distances.grad != 0).any(dim=1).sum() > 2
+
+
+def test_nothing_is_taught_in_ignored_regions_but_objects_there_are() -> None:
+    one, many, distances = leaves()
+    region = [0.0, 0.0, 24.0, 16.0]
+    losses = detection_losses(outputs(one, many, distances), [target([2, 2, 14, 14], ignored=[region])])
+    (losses["one"] + losses["many"]).backward()
+    for logits in (one, many):
+        assert logits.grad is not None
+        within = logits.grad[0, 0, :4, :6]
+        assert (within < 0).sum() == 1 and (within > 0).sum() == 0
+        assert (logits.grad[0, 0, 4:] > 0).all()
+
+
+def test_gradient_steps_make_boxes_fit() -> None:
+    one, many, distances = leaves()
+    wanted = target([6, 6, 40, 24])
+    optimizer = torch.optim.Adam([distances], lr=0.1)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = detection_losses(outputs(one, many, distances), [wanted])["box"]
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.1
+
+
+def test_images_without_boxes_teach_that_there_is_nothing() -> None:
+    one, many, distances = leaves(num_classes=2)
+    losses = detection_losses(outputs(one, many, distances), [target()])
+    assert losses["box"].item() == 0
+    (losses["one"] + losses["many"]).backward()
+    assert one.grad is not None and (one.grad > 0).all()
+
+
+def test_depth_distillation_is_the_mean_error_of_log_depth() -> None:
+    student = torch.full((2, 1, 8, 8), 0.1, requires_grad=True)
+    teacher = torch.full((2, 1, 4, 4), 0.2)
+    loss = depth_distillation(student, teacher)
+    assert loss.item() == pytest.approx(math.log(2), rel=1e-5)
+    loss.backward()
+    assert student.grad is not None and (student.grad < 0).all()

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from catseye.errors import CatseyeError, InputError, UsageError
+from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, load_checkpoint, save_checkpoint
+from catseye.pretrain.depth_teacher import DepthTeacher
+from catseye.pretrain.detector import load_detector
+from catseye.pretrain.finetuning import FinetuneConfig, finetune
+from catseye.pretrain.labels import read_coco
+from catseye.pretrain.model import PretextModel
+from catseye.pretrain.prediction import measure, predict_labelled
+
+TINY = FinetuneConfig(
+    encoder="resnet10t", width=96, height=64, steps=4, batch=2, log_every=2, save_every=2, precision="32-true"
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four pictures of 96×64 with two bright vehicles each, lists of them, and labels."""
+    folder = tmp_path_factory.mktemp("labelled")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(4):
+        rgb = rng.integers(40, 90, (64, 96, 3), dtype=np.uint8)
+        for x, y, w, h in ((8 + 5 * number, 20, 18, 12), (60, 30 - 3 * number, 24, 18)):
+            rgb[y : y + h, x : x + w] = (230, 60 * number, 40)
+            box = {"id": len(annotations), "image_id": number, "category_id": 1, "bbox": [x, y, w, h]}
+            annotations.append(box)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), rgb)
+        images.append({"id": number, "file_name": f"{number}.png", "width": 96, "height": 64})
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "car"}]}
+    (folder / "labels.json").write_text(json.dumps(document))
+    (folder / "train.txt").write_text("0.png\n1.png\n2.png\n")
+    (folder / "test.txt").write_text("3.png\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretraining run of no steps, with depth, at 64×32."""
+    run = tmp_path_factory.mktemp("pretrained")
+    torch.manual_seed(3)
+    info = CheckpointInfo(
+        kind="pretrain", encoder="resnet10t", width=64, height=32, depth=DepthInfo(metric=True)
+    )
+    save_checkpoint(run, info, PretextModel("resnet10t", ("depth",)))
+    return run
+
+
+def lines(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_one_picture_is_learned_by_heart_and_each_vehicle_found_once(labelled: Path, tmp_path: Path) -> None:
+    chosen = tmp_path / "one.txt"
+    chosen.write_text("3.png\n")
+    run = tmp_path / "run"
+    config = replace(TINY, steps=60, lr=3e-3, ema=0.9)
+    finetune(None, run, labels=labelled / "labels.json", train_list=chosen, config=config)
+    detector, info = load_detector(run)
+    labels = read_coco(labelled / "labels.json").only(["3.png"], source="here")
+    found = predict_labelled(detector, labels, labelled / "images", width=info.width, height=info.height)
+    # Nothing was suppressed: a second detection of a vehicle above either first one would cost precision.
+    assert measure(found, labels)["ap50"] > 0.9
+
+
+def test_a_run_leaves_what_the_contract_says(labelled: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    info = finetune(
+        None,
+        tmp_path / "run",
+        labels=labelled / "labels.json",
+        train_list=labelled / "train.txt",
+        test_list=labelled / "test.txt",
+        config=TINY,
+        progress=lambda label, done, total: seen.append(label),
+    )
+    assert (info.kind, info.classes, info.width, info.height) == ("finetune", ("car",), 96, 64)
+    assert info.depth is None and info.config["embedding_dim"] == 32
+    assert {"ap", "ap50", "ap50_h10", "loss/one", "loss/many", "loss/box"} <= set(info.metrics)
+    assert CheckpointInfo.load(tmp_path / "run/checkpoint.json") == info.model_copy(
+        update={"schema_version": CheckpointInfo.VERSION}
+    )
+    assert [line["step"] for line in lines(tmp_path / "run")] == [2, 4]
+    assert len(list((tmp_path / "run/pictures").glob("detection-*.jpg"))) == 1
+    assert list(dict.fromkeys(seen)) == ["read stills", "finetune", "evaluate"]
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(labelled: Path, pretrained: Path, tmp_path: Path) -> None:
+    def train(run: Path, stop_at: int | None = None) -> None:
+        def progress(label: str, done: int, total: int) -> None:
+            if (label, done) == ("finetune", stop_at):
+                raise KeyboardInterrupt
+
+        finetune(pretrained, run, labels=labelled / "labels.json", config=TINY, progress=progress)
+
+    train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", stop_at=3)
+    train(tmp_path / "killed")
+    (_, whole), (_, resumed) = (load_checkpoint(tmp_path / name) for name in ("whole", "killed"))
+    assert whole.keys() == resumed.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+    for ours, theirs in zip(lines(tmp_path / "whole"), lines(tmp_path / "killed"), strict=True):
+        assert ours | {"seconds": 0} == theirs | {"seconds": 0}
+
+
+def test_an_ended_run_is_returned_and_another_one_is_refused(labelled: Path, tmp_path: Path) -> None:
+    def train(config: FinetuneConfig, train_list: Path | None = None) -> CheckpointInfo:
+        return finetune(
+            None, tmp_path / "run", labels=labelled / "labels.json", train_list=train_list, config=config
+        )
+
+    short = replace(TINY, steps=1)
+    first = train(short)
+    written = (tmp_path / "run/model.safetensors").stat().st_mtime_ns
+    assert train(short).metrics == first.metrics
+    assert (tmp_path / "run/model.safetensors").stat().st_mtime_ns == written
+    with pytest.raises(InputError, match=r"holds a run with lr 0\.001, not 0\.01"):
+        train(replace(short, lr=0.01))
+    with pytest.raises(InputError, match="another dataset"):
+        train(short, labelled / "train.txt")
+
+
+def test_the_pretrained_encoder_and_depth_are_the_start_and_depth_is_kept(
+    labelled: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    still = replace(TINY, steps=1, lr=1e-9)
+    info = finetune(pretrained, tmp_path / "run", labels=labelled / "labels.json", config=still)
+    assert info.depth == DepthInfo(metric=True)
+    assert info.metrics["loss/depth"] > 0
+    start, state = load_checkpoint(pretrained)
+    detector, _ = load_detector(tmp_path / "run")
+    torch.testing.assert_close(
+        detector.encoder.state_dict()["body.conv1.0.weight"], state["encoder.body.conv1.0.weight"]
+    )
+    assert start.depth is not None
+    teacher = DepthTeacher(start.encoder, state, width=96, height=64)
+    rgb = torch.rand(1, 3, 64, 96)
+    student = replace(TINY, steps=25, lr=1e-3, depth_share=1.0)
+    kept = finetune(pretrained, tmp_path / "kept", labels=labelled / "labels.json", config=student)
+    losses = [line["loss/depth"] for line in lines(tmp_path / "kept")]
+    assert losses[-1] < losses[0] / 2 and kept.metrics["loss/depth"] == losses[-1]
+    assert teacher(rgb).shape == (1, 1, 16, 24)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"width": 100}, "size 100x64: takes multiples of 32"),
+        ({"steps": 0}, "steps 0: must be above 0"),
+        ({"ema": 1.0}, "ema 1.0"),
+        ({"zoom": 0.5}, "zoom 0.5: lies between 1 and 4"),
+        ({"precision": "16"}, "precision '16'"),
+        ({"lr": float("nan")}, "lr nan"),
+        ({"save_every": 3}, "save_every 3: must be a multiple of log_every 2"),
+    ],
+)
+def test_options_that_cannot_be_are_named(change: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        replace(TINY, **change)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_what_cannot_be_trained_on_is_said(labelled: Path, pretrained: Path, tmp_path: Path) -> None:
+    labels, run = labelled / "labels.json", tmp_path / "run"
+    with pytest.raises(InputError, match=r"4 of 4 labelled images are not in"):
+        finetune(None, run, labels=labels, images=tmp_path, config=TINY)
+    with pytest.raises(InputError, match=r"1 of its images are in .*test.txt too, first '3.png'"):
+        both = tmp_path / "both.txt"
+        both.write_text("3.png\n0.png\n")
+        finetune(None, run, labels=labels, train_list=both, test_list=labelled / "test.txt", config=TINY)
+    finetune(None, run, labels=labels, config=replace(TINY, steps=1))
+    with pytest.raises(InputError, match="is a finetune run; give the folder of a pretrain run"):
+        finetune(run, tmp_path / "other", labels=labels, config=TINY)
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run(labelled: Path, tmp_path: Path) -> None:
+    with pytest.raises(CatseyeError, match="is not finite: lower the learning rate"):
+        finetune(
+            None,
+            tmp_path / "run",
+            labels=labelled / "labels.json",
+            config=replace(TINY, steps=30, lr=1e30, warmup=0),
+        )

@@ -1,0 +1,113 @@
+"""View synthesis against scenes whose geometry is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from catseye.pretrain.photometric import (
+    backproject,
+    dissimilarity,
+    make_views,
+    project,
+    smoothness,
+    synthesis_error,
+    warp,
+)
+
+H, W = 48, 64
+INTRINSICS = torch.tensor([[0.8, 0.8 * W / H, 0.45, 0.55]])
+FOCAL_PX = 0.8 * W
+
+
+def texture(seed: int = 0) -> Tensor:
+    """A smooth random picture, wider than a frame by 32 on either side."""
+    noise = torch.rand(1, 3, H // 4, (W + 64) // 4, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(noise, size=(H, W + 64), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def sideways(distance: float) -> Tensor:
+    """Target-to-source transform of a source camera ``distance`` to the right of the target's."""
+    transform = torch.eye(4)[None].clone()
+    transform[0, 0, 3] = -distance
+    return transform
+
+
+def test_a_point_comes_back_to_its_pixel() -> None:
+    depth = torch.rand(1, 1, H, W) * 50 + 1
+    seen = project(backproject(depth, INTRINSICS), torch.eye(4)[None], INTRINSICS)
+    picture = texture()[..., 32:-32]
+    torch.testing.assert_close(warp(picture, seen.grid), picture, atol=1e-4, rtol=0)
+    assert seen.inside.all()
+
+
+def test_a_plane_seen_from_the_side_is_shifted_by_its_disparity() -> None:
+    depth, baseline = 8.0, 1.0
+    shift = FOCAL_PX * baseline / depth
+    assert shift == pytest.approx(6.4)
+    seen = project(backproject(torch.full((1, 1, H, W), depth), INTRINSICS), sideways(baseline), INTRINSICS)
+    columns = (seen.grid[0, 10, :, 0] + 1) / 2 * W
+    torch.testing.assert_close(columns, (torch.arange(W) + 0.5 - shift).clamp(min=-W / 2), atol=1e-3, rtol=0)
+    assert seen.inside[0, 0, 10].tolist() == [column >= shift for column in (torch.arange(W) + 0.5).tolist()]
+
+
+def test_what_lies_behind_the_camera_is_not_seen() -> None:
+    backwards = torch.eye(4)[None].clone()
+    backwards[0, 2, 3] = -10.0
+    points = backproject(torch.full((1, 1, H, W), 5.0), INTRINSICS).requires_grad_()
+    seen = project(points, backwards, INTRINSICS)
+    assert not seen.inside.any()
+    seen.grid.sum().backward()
+    assert points.grad is not None and points.grad.isfinite().all()
+
+
+def test_the_right_depth_explains_the_picture_best() -> None:
+    wide, depth = texture(), 8.0
+    target, right, left = wide[..., 32:-32], wide[..., 36:-28], wide[..., 28:-36]
+    baseline = 4 * depth / FOCAL_PX
+    views = make_views(
+        target,
+        torch.stack((right, left)),
+        torch.stack((sideways(baseline), sideways(-baseline))),
+        INTRINSICS,
+    )
+    candidates = [3.0, 5.0, 8.0, 12.0, 25.0]
+    errors = [float(synthesis_error(torch.full((1, 1, H, W), d), views)) for d in candidates]
+    assert candidates[errors.index(min(errors))] == depth
+    assert min(errors) < 0.2 * float(views.unmoved.mean())
+
+
+def test_a_picture_that_stands_still_teaches_nothing() -> None:
+    picture = texture()[..., 32:-32]
+    views = make_views(
+        picture, torch.stack((picture, picture)), torch.stack((sideways(1), sideways(-1))), INTRINSICS
+    )
+    depth = torch.full((1, 1, H, W), 8.0, requires_grad=True)
+    synthesis_error(depth, views).backward()
+    assert depth.grad is not None
+    assert (depth.grad == 0).float().mean() > 0.99
+
+
+def test_pixels_out_of_view_count_as_unmoved() -> None:
+    wide = texture()
+    views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(1e4)[None], INTRINSICS)
+    error = synthesis_error(torch.full((1, 1, H, W), 8.0), views)
+    torch.testing.assert_close(error, views.unmoved.mean(), atol=1e-4, rtol=0)
+
+
+def test_dissimilarity_is_zero_for_the_same_and_sees_structure() -> None:
+    picture = texture()[..., 32:-32]
+    assert float(dissimilarity(picture, picture).max()) == pytest.approx(0, abs=1e-6)
+    brighter, noisy = picture + 0.05, picture + 0.05 * torch.randn_like(picture)
+    assert dissimilarity(picture, brighter).mean() < 0.5 * dissimilarity(picture, noisy).mean()
+
+
+def test_smoothness_forgives_a_step_at_an_edge_and_has_no_unit() -> None:
+    inverse = torch.full((1, 1, H, W), 0.1)
+    inverse[..., W // 2 :] = 0.3
+    flat, edge = torch.zeros(1, 3, H, W), torch.zeros(1, 3, H, W)
+    edge[..., W // 2 :] = 1
+    assert smoothness(inverse, edge) < 0.5 * smoothness(inverse, flat)
+    torch.testing.assert_close(smoothness(inverse, flat), smoothness(7 * inverse, flat))

@@ -1,0 +1,220 @@
+"""The run as a whole: resumed, refused, guarded, logged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from catseye.errors import CatseyeError, InputError, UsageError
+from catseye.pretrain import balance, training
+from catseye.pretrain.checkpoint import load_checkpoint
+from catseye.pretrain.pretraining import PretrainConfig, pretrain
+from catseye.pretrain.training_state import STATE_FILE
+from catseye.progress import Progress
+
+MakeDataset = Callable[..., Any]
+
+CONFIG = PretrainConfig(
+    encoder="test_byobnet", steps=4, batch=2, precision="32-true", workers=0, log_every=1, save_every=2
+)
+QUICK = replace(CONFIG, tasks=("order",), steps=3)
+
+
+class KilledError(Exception):
+    pass
+
+
+def dying_after(steps: int) -> Progress:
+    def progress(label: str, done: int, total: int) -> None:
+        if done == steps:
+            raise KilledError
+
+    return progress
+
+
+def logged(run: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_a_killed_run_continues_as_if_it_had_not_been(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = memory_dataset()
+    whole = pretrain(dataset, tmp_path / "whole", CONFIG)
+    for steps in (1, 4):  # before the first saved state, and between two
+        with pytest.raises(KilledError):
+            pretrain(dataset, tmp_path / "killed", CONFIG, progress=dying_after(steps))
+    assert json.loads((tmp_path / "killed/metrics.jsonl").read_text().splitlines()[-1])["step"] == 3
+    resumed = pretrain(dataset, tmp_path / "killed", CONFIG)
+    expected, found = (load_checkpoint(tmp_path / name)[1] for name in ("whole", "killed"))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert logged(tmp_path / "whole") == logged(tmp_path / "killed")
+    ours, theirs = ({k: v for k, v in i.metrics.items() if k != "seconds"} for i in (whole, resumed))
+    assert ours == theirs
+
+
+def test_what_a_run_leaves(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    info = pretrain(memory_dataset(), tmp_path, CONFIG)
+    assert (info.kind, info.encoder, info.width, info.height) == ("pretrain", "test_byobnet", 96, 64)
+    assert info.depth is not None and info.depth.metric
+    assert info.config["steps"] == 4 and info.dataset_fingerprint == "f" * 64
+    _, state = load_checkpoint(tmp_path)
+    assert {name.split(".")[0] for name in state} == {"encoder", "order", "future", "depth"}
+    assert all(bool(value.isfinite().all()) for value in state.values() if value.is_floating_point())
+    figures = logged(tmp_path)[-1]
+    assert figures["step"] == 4
+    for name in ("loss/order", "loss/future", "loss/depth", "loss/total", "lr", "gradient_norm"):
+        assert np.isfinite(figures[name])
+    for name in ("gradient/norm/depth", "gradient/cosine/order-future", "collapse/spread", "collapse/rank"):
+        assert np.isfinite(figures[name])
+    assert figures["gradient/norm/order"] > 0
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert len(list((tmp_path / "pictures").glob("depth-*.png"))) == 4
+
+
+def test_a_finished_run_returns_at_once(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = memory_dataset()
+    first = pretrain(dataset, tmp_path, QUICK)
+    untouched = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    again = pretrain(dataset, tmp_path, replace(QUICK, workers=3), progress=dying_after(1))
+    assert again.metrics == first.metrics
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == untouched
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_run_in_the_same_folder_is_refused(
+    memory_dataset: MakeDataset, tmp_path: Path, finished: bool
+) -> None:
+    dataset = memory_dataset()
+    if finished:
+        pretrain(dataset, tmp_path, QUICK)
+    else:
+        with pytest.raises(KilledError):
+            pretrain(dataset, tmp_path, QUICK, progress=dying_after(3))
+    with pytest.raises(InputError, match=r"holds a run with batch 2, not 3"):
+        pretrain(dataset, tmp_path, replace(QUICK, batch=3))
+    with pytest.raises(InputError, match="another dataset"):
+        pretrain(replace(dataset, fingerprint="0" * 64), tmp_path, QUICK)
+
+
+def test_a_damaged_state_is_one_clear_line(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    (tmp_path / STATE_FILE).write_bytes(b"half a file")
+    with pytest.raises(InputError, match=r"trainer\.ckpt: is damaged"):
+        pretrain(memory_dataset(), tmp_path, QUICK)
+
+
+def test_a_step_without_a_finite_gradient_leaves_no_trace(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same steps before and after a bad one give weights that are all finite, and the skip is counted."""
+    calls = 0
+    original = balance.weighted
+
+    def poisoned(*arguments: Any) -> dict[str, torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        shares = original(*arguments)
+        if calls == 3:
+            return {name: share * float("nan") for name, share in shares.items()}
+        return shares
+
+    monkeypatch.setattr(training, "weighted", poisoned)
+    info = pretrain(memory_dataset(), tmp_path, replace(QUICK, steps=4))
+    assert info.metrics["passed_over/skipped"] == 1
+    _, state = load_checkpoint(tmp_path)
+    assert all(bool(value.isfinite().all()) for value in state.values() if value.is_floating_point())
+
+
+def test_statistics_forget_a_skipped_batch(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = balance.weighted
+    monkeypatch.setattr(
+        training, "weighted", lambda *a: {n: s * float("nan") for n, s in original(*a).items()}
+    )
+    pretrain(memory_dataset(), tmp_path, QUICK)
+    _, state = load_checkpoint(tmp_path)
+    means = [value for name, value in state.items() if name.endswith("running_mean")]
+    assert means and not any(value.any() for value in means)
+
+
+def test_a_run_that_cannot_recover_stops(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_MOST_SKIPPED", 3)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
+    with pytest.raises(CatseyeError, match="no finite gradient in 3 steps up to step 3"):
+        pretrain(memory_dataset(), tmp_path, QUICK)
+
+
+def test_damaged_clips_are_counted_and_too_many_end_the_run(
+    memory_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    info = pretrain(memory_dataset(broken=frozenset({"clip-0", "clip-1"})), tmp_path / "some", QUICK)
+    assert info.metrics["passed_over/corrupt"] > 0
+    with pytest.raises(InputError, match="so damaged"):
+        pretrain(memory_dataset(broken=frozenset({"clip-0", "clip-1", "clip-2"})), tmp_path / "all", QUICK)
+
+
+def test_collapse_is_warned_of(
+    memory_dataset: MakeDataset,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training, "position_vectors", lambda maps: torch.ones(64, 8))
+    pretrain(memory_dataset(), tmp_path, replace(QUICK, steps=1))
+    assert "may be collapsing" in caplog.text
+
+
+def test_one_task_alone_is_a_run_too(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    info = pretrain(memory_dataset(), tmp_path, QUICK)
+    assert info.depth is None
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_frames_that_do_not_fit_the_encoder_are_refused(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = memory_dataset()
+    odd = replace(dataset, info=replace(dataset.info, width=100))
+    with pytest.raises(InputError, match="frames of 100x64; ingest at multiples of 32"):
+        pretrain(odd, tmp_path, QUICK)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"lr": -1.0},
+        {"warmup": 1.0},
+        {"save_every": 3, "log_every": 2},
+        {"precision": "fp8"},
+        {"workers": -1},
+    ],
+)
+def test_options_that_cannot_be_are_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        PretrainConfig(**wrong)
+
+
+def test_the_rate_rises_and_falls() -> None:
+    schedule = training.Schedule(peak=1.0, steps=100, warmup=0.1)
+    rates = [schedule.at(step) for step in range(100)]
+    assert rates[9] == 1.0 and rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.02
+
+
+def test_decay_is_for_weights_only() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).requires_grad_()
+    network[0].bias.requires_grad_(False)
+    decayed, plain = training.parameter_groups(network, weight_decay=0.1)
+    assert [tuple(p.shape) for p in decayed["params"]] == [(4, 3, 3, 3)]
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert len(plain["params"]) == 2

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from catseye.errors import InputError
+from catseye.pretrain.augment import Still
+from catseye.pretrain.labels import LabelledImage, Labels
+from catseye.pretrain.stills import Draw, batches, draw_batch, load_stills
+
+NOTHING = {"classes": np.zeros(1, dtype=np.int32), "crowd": np.zeros(1, dtype=bool)}
+
+
+def labels(*names: str, width: int = 80, height: int = 48) -> Labels:
+    boxes = np.array([[10, 10, 40, 30]], dtype=np.float32)
+    images = tuple(LabelledImage(name, width, height, boxes=boxes, **NOTHING) for name in names)
+    return Labels(Path("labels.json"), ("car",), images)
+
+
+def grey_stills(count: int) -> list[Still]:
+    """Each has as many boxes as its number, by which it can be told in a batch."""
+    return [
+        Still(
+            rgb=np.full((48, 80, 3), 100, dtype=np.uint8),
+            boxes=np.tile(np.array([[30, 18, 50, 30]], dtype=np.float32), (number, 1)),
+            classes=np.zeros(number, dtype=np.int32),
+            ignored=np.zeros(number, dtype=bool),
+        )
+        for number in range(count)
+    ]
+
+
+def test_stills_are_read_as_rgb_at_a_bounded_size(tmp_path: Path) -> None:
+    bgr = np.zeros((480, 800, 3), dtype=np.uint8)
+    bgr[..., 2] = 250
+    cv2.imwrite(str(tmp_path / "a.png"), bgr)
+    (still,) = load_stills(labels("a.png", width=800, height=480), tmp_path, width=96, height=64)
+    height, width = still.rgb.shape[:2]
+    assert (width, height) == (145, 87)  # half as much again as the network's 96×58
+    assert still.rgb[..., 0].min() > 200 and still.rgb[..., 2].max() < 50
+    np.testing.assert_allclose(still.boxes, [[1.81, 1.81, 7.25, 5.44]], atol=0.01)
+
+
+def test_pictures_that_do_not_fit_their_labels_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("no picture")
+    with pytest.raises(InputError, match=r"a.jpg: is not a readable picture"):
+        load_stills(labels("a.jpg"), tmp_path, width=96, height=64)
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((40, 80, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"b.png: is 80x40, but its labels are for 80x48"):
+        load_stills(labels("b.png"), tmp_path, width=96, height=64)
+
+
+def test_batches_depend_on_seed_and_step_alone() -> None:
+    stills = grey_stills(6)
+    draw = Draw(width=64, height=64, batch=3, zoom=1.3, seed=1)
+    whole = list(batches(stills, draw, first_step=0, steps=5))
+    resumed = list(batches(stills, draw, first_step=3, steps=5))
+    assert [len(whole), len(resumed)] == [5, 2]
+    for ours, theirs in zip(whole[3:], resumed, strict=True):
+        assert (ours.rgb == theirs.rgb).all()
+        assert [t.boxes.tolist() for t in ours.targets] == [t.boxes.tolist() for t in theirs.targets]
+    assert not (whole[0].rgb == draw_batch(stills, Draw(64, 64, 3, 1.3, seed=2), 0).rgb).all()
+
+
+def test_every_still_is_seen_once_before_any_is_seen_twice_whatever_the_processes() -> None:
+    stills = grey_stills(12)
+    seen = [
+        len(target.boxes) + len(target.ignored)
+        for step in range(2)
+        for rank in range(2)
+        for target in draw_batch(stills, Draw(64, 64, 3, 1.3, seed=0, rank=rank, world=2), step).targets
+    ]
+    assert sorted(seen) == list(range(12)) and seen != sorted(seen)

@@ -1,0 +1,271 @@
+"""Each pretext task by itself, on an encoder small enough for a test."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+
+import pytest
+import torch
+from torch import Tensor
+
+from catseye.errors import UsageError
+from catseye.pretrain.clip_batch import ClipBatch
+from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.model import PretextModel
+from catseye.pretrain.tasks import TASKS, Encoded
+from catseye.pretrain.tasks.depth import (
+    FARTHEST,
+    DepthDecoder,
+    canonical_depth,
+    speed_error,
+    views_of_inner,
+)
+from catseye.pretrain.tasks.future import LEVELS, Future, move, normalised
+from catseye.pretrain.tasks.order import PATHS, Order, path_of
+
+ENCODER = "test_byobnet"
+H, W = 64, 96
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(ENCODER)
+
+
+def make_batch(count: int = 2, *, seed: int = 0) -> ClipBatch:
+    """Clips of a texture that slides by four pixels a frame."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randint(0, 256, (count, H // 8, W // 8 + 4, 3), generator=generator, dtype=torch.uint8)
+    wide = coarse.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    frames = torch.stack([wide[:, :, 4 * t : 4 * t + W] for t in range(4)], dim=1)
+    return ClipBatch(
+        frames=frames,
+        times_s=(torch.arange(4) * 0.1).expand(count, 4).contiguous(),
+        speed_mps=torch.full((count, 4), 10.0),
+        intrinsics=torch.tensor([[0.9, 1.35, 0.5, 0.5]]).expand(count, 4).contiguous(),
+        corrupt=torch.zeros(count, dtype=torch.long),
+        still=torch.zeros(count, dtype=torch.long),
+    )
+
+
+def encode(encoder: Encoder, batch: ClipBatch) -> Encoded:
+    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
+    maps = [torch.unflatten(level, 0, clean.shape[:2]) for level in encoder(clean.flatten(0, 1))]
+    return Encoded(batch, clean, maps)
+
+
+# Order ---------------------------------------------------------------------------------------------------
+
+
+def test_there_are_twelve_paths_and_each_order_belongs_to_one() -> None:
+    assert len(PATHS) == 12
+    for shuffle in permutations(range(4)):
+        path = PATHS[int(path_of(torch.tensor([shuffle])))]
+        restored = [shuffle[place] for place in path]
+        assert restored in ([0, 1, 2, 3], [3, 2, 1, 0])
+
+
+def test_shuffling_the_frames_shuffles_the_logits(encoder: Encoder) -> None:
+    torch.manual_seed(1)
+    order = Order(encoder).eval()
+    features = encode(encoder.eval(), make_batch()).features[LEVELS]
+    straight = order.logits(features)
+    for shuffle in [(1, 0, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)]:
+        shuffled = order.logits([maps[:, list(shuffle)] for maps in features])
+        for row, path in enumerate(PATHS):
+            original = [shuffle[place] for place in path]
+            original = original if original[0] < original[-1] else original[::-1]
+            torch.testing.assert_close(shuffled[:, row], straight[:, PATHS.index(tuple(original))])
+
+
+def test_order_is_learned_from_motion(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    order = Order(encoder)
+    optimizer = torch.optim.Adam(order.parameters(), lr=3e-3)
+    with torch.no_grad():
+        encoded = encode(encoder.eval(), make_batch(8))
+    for _ in range(25):
+        output = order(encoded)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        unseen = order(encode(encoder.eval(), make_batch(24, seed=9)))
+    assert float(unseen.metrics["accuracy"]) > 0.6
+
+
+def test_frames_that_are_all_alike_are_not_ordered_by_chance_of_place(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    batch = make_batch(48)
+    batch = batch._replace(frames=batch.frames[:, :1].expand(-1, 4, -1, -1, -1).contiguous())
+    with torch.no_grad():
+        output = Order(encoder).eval()(encode(encoder.eval(), batch))
+    assert float(output.metrics["accuracy"]) < 0.3
+
+
+# Future --------------------------------------------------------------------------------------------------
+
+
+def test_an_untrained_predictor_is_copy_last_frame(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    future = Future(encoder).eval()
+    with torch.no_grad():
+        encoded = encode(encoder.eval(), make_batch())
+        seen = [maps[:, :2] for maps in encoded.features[LEVELS]]
+        errors = future.errors(seen, future.targets(encoded.clean[:, 1:]), encoded.batch.times_s)
+    assert errors.copied.min() > 0.01
+    torch.testing.assert_close(errors.predicted, errors.copied, atol=1e-4, rtol=1e-4)
+
+
+def test_the_predictor_learns_to_beat_copying(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    future = Future(encoder)
+    learned = [parameter for parameter in future.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(learned, lr=3e-3)
+    with torch.no_grad():
+        encoded = encode(encoder.eval(), make_batch(4))
+    for _ in range(20):
+        output = future(encoded)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+    assert float(future(encoded).metrics["skill"]) > 0.1
+
+
+def test_predictions_know_the_time(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    future = Future(encoder).eval()
+    for layer in (future.flow, *future.correct):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    with torch.no_grad():
+        encoded = encode(encoder.eval(), make_batch())
+        targets = future.targets(encoded.clean)
+        arguments = ([m[:, :2] for m in encoded.features[LEVELS]], [t[:, 1] for t in targets])
+        soon = future.predict(*arguments, encoded.batch.times_s)[0]
+        later = future.predict(*arguments, 2 * encoded.batch.times_s)[0]
+    assert (soon - later).abs().mean() > 1e-3
+    assert (soon[:, 0] - soon[:, 1]).abs().mean() > 1e-3
+
+
+def test_targets_follow_the_encoder_and_take_no_gradient(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    online = Encoder(ENCODER)
+    future = Future(online).train()
+    assert not future.target.training
+    with torch.no_grad():
+        next(online.parameters()).add_(1.0)
+    before = next(future.target.parameters()).clone()
+    future.after_step(online, step=1)
+    moved = next(future.target.parameters()) - before
+    torch.testing.assert_close(moved, torch.full_like(moved, 0.9))
+    future(encode(online, make_batch())).loss.backward()
+    assert all(parameter.grad is None for parameter in future.target.parameters())
+    assert next(online.parameters()).grad is not None
+
+
+def test_move_takes_each_place_from_where_the_flow_points() -> None:
+    maps = torch.rand(1, 2, 8, 12)
+    flow = torch.zeros(1, 2, 8, 12)
+    flow[:, 0] = 2 / 12  # one of twelve columns
+    torch.testing.assert_close(move(maps, flow)[..., :-1], maps[..., 1:], atol=1e-5, rtol=0)
+    coarse = torch.zeros(1, 2, 4, 6)
+    coarse[:, 1] = 2 / 8
+    torch.testing.assert_close(move(maps, coarse)[..., :-1, :], maps[..., 1:, :], atol=1e-5, rtol=0)
+
+
+def test_features_that_stop_differing_are_penalised(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    future = Future(encoder)
+    encoded = encode(encoder.eval(), make_batch())
+    same = [maps.mean(dim=(0, 1, 3, 4), keepdim=True).expand_as(maps) for maps in encoded.features]
+    healthy, collapsed = future(encoded), future(Encoded(encoded.batch, encoded.clean, same))
+    assert collapsed.metrics["spread_shortfall"] > healthy.metrics["spread_shortfall"] + 0.1
+    assert float(normalised(torch.randn(2, 64, 3, 3)).var()) == pytest.approx(1, abs=0.05)
+
+
+# Depth ---------------------------------------------------------------------------------------------------
+
+
+def test_depth_maps_are_inverse_bounded_and_finest_first(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    maps = [torch.randn(2, c, H // s, W // s) for c, s in zip(encoder.channels, (4, 8, 16, 32), strict=True)]
+    decoder = DepthDecoder(encoder.channels).requires_grad_(False)
+    inverses = decoder(maps)
+    assert [tuple(i.shape) for i in inverses] == [(2, 1, H // s, W // s) for s in (4, 8, 16, 32)]
+    for inverse in inverses:
+        assert 1 / FARTHEST <= float(inverse.min()) <= float(inverse.max()) <= 1
+        assert float(canonical_depth(inverse).log().mean()) == pytest.approx(math.log(FARTHEST) / 2, abs=1)
+    extreme = decoder([level * 1e6 for level in maps])
+    assert all(bool(canonical_depth(i).isfinite().all()) for i in extreme)
+
+
+def test_views_lead_from_the_inner_frames_to_their_neighbours() -> None:
+    frames = torch.rand(2, 4, 3, 8, 12)
+    motion = torch.zeros(2, 3, 6)
+    motion[:, :, 5] = torch.tensor([1.0, 2.0, 3.0])  # forward, a little faster each time
+    views = views_of_inner(frames, motion, torch.rand(2, 4) + 0.5)
+    assert torch.equal(views.target[1], frames[0, 2])
+    assert torch.equal(views.sources[0, 1], frames[0, 1]) and torch.equal(views.sources[1, 1], frames[0, 3])
+    # Going forward from frame 1 to frame 2 by 2 m: a point is 2 m farther from the earlier camera.
+    assert float(views.transforms[0, 1, 2, 3]) == 2.0
+    assert float(views.transforms[1, 1, 2, 3]) == -3.0
+
+
+def test_speed_counts_where_it_is_known() -> None:
+    motion = torch.zeros(1, 3, 6)
+    motion[0, :, 5] = torch.tensor([1.0, 1.5, 9.0])
+    times = torch.tensor([[0.0, 0.1, 0.3, 0.4]])
+    speed = torch.tensor([[10.0, 10.0, 10.0, float("nan")]])
+    assert float(speed_error(motion, times, speed)) == pytest.approx((0.0 + 0.5) / 2, abs=1e-4)
+    nothing = motion.clone().zero_().requires_grad_()
+    error = speed_error(nothing, times, torch.full((1, 4), float("nan")))
+    error.backward()
+    assert error.item() == 0.0
+    assert nothing.grad is not None and nothing.grad.isfinite().all()
+
+
+# All together --------------------------------------------------------------------------------------------
+
+
+def loss_of(model: PretextModel, batch: ClipBatch) -> Tensor:
+    torch.manual_seed(0)
+    return torch.stack([output.loss for output in model(batch).tasks.values()]).sum()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_teaches_the_encoder(name: str) -> None:
+    torch.manual_seed(0)
+    model = PretextModel(ENCODER, [name])
+    for module in model.modules():  # zero-initialised layers pass nothing on at first
+        if isinstance(module, torch.nn.Conv2d) and not module.weight.any():
+            torch.nn.init.normal_(module.weight, std=0.01)
+    loss = loss_of(model, make_batch())
+    loss.backward()
+    stem = next(model.encoder.parameters()).grad
+    assert stem is not None and stem.any()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_state_is_kept_under_the_tasks_names() -> None:
+    model = PretextModel(ENCODER, ["order", "depth"])
+    assert {name.split(".")[0] for name in model.state_dict()} == {"encoder", "order", "depth"}
+    assert {n.split(".")[1] for n in model.state_dict() if n.startswith("depth.")} == {"decoder", "pose"}
+
+
+def test_half_precision_stays_out_of_the_geometry() -> None:
+    torch.manual_seed(0)
+    full = PretextModel(ENCODER, list(TASKS)).eval()
+    half = PretextModel(ENCODER, list(TASKS), autocast=torch.bfloat16).eval()
+    half.load_state_dict(full.state_dict())
+    with torch.no_grad():
+        one, other = loss_of(full, make_batch()), loss_of(half, make_batch())
+    assert float(one) == pytest.approx(float(other), rel=0.05)
+    assert half(make_batch()).shared.dtype == torch.float32
+
+
+@pytest.mark.parametrize("tasks", [[], ["order", "colour"]])
+def test_unknown_tasks_are_refused(tasks: list[str]) -> None:
+    with pytest.raises(UsageError, match="choose from order, future, depth"):
+        PretextModel(ENCODER, tasks)
