@@ -41,7 +41,7 @@ RENDERED = Effort(
     detector_size=(320, 192),
     pretrain_steps=280,
     pretrain_batch=4,
-    finetune_steps=160,
+    finetune_steps=200,
     finetune_batch=8,
 )
 """Ten minutes on two cores."""
