@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catseye.errors import CatseyeError
-from catseye.footage import Footage, World, check_footage, own_footage, render_world, rendered_footage
+from catseye.footage import (
+    Footage,
+    World,
+    calibration_of,
+    check_footage,
+    own_footage,
+    render_world,
+    rendered_footage,
+)
 from catseye.ledger import Ledger, Stage
 from catseye.progress import Progress, silent
 
@@ -206,17 +214,17 @@ def _export(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figur
 def _run(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]:
     from catseye.runtime import run
 
+    video = _video_to_track(out, footage)
     summary = run(
         out / "demo.catseye",
-        footage.held_out[0],
+        video,
         jsonl=out / "tracks.jsonl",
         video=out / "tracked.mp4",
-        calibration=footage.calibration(),
+        calibration=calibration_of(video),
         progress=progress,
     )
     return (
-        f"{summary.tracks} tracks in {summary.processed} frames of {footage.held_out[0].name}, "
-        f"{summary.dropped} dropped",
+        f"{summary.tracks} tracks in {summary.processed} frames of {video.name}, {summary.dropped} dropped",
         {"frames_per_second": summary.fps},
     )
 
@@ -225,6 +233,15 @@ def _bench(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figure
     from catseye.files import write_json
     from catseye.runtime import bench
 
-    report = bench(out / "demo.catseye", footage.held_out[0], progress=progress)
+    report = bench(out / "demo.catseye", _video_to_track(out, footage), progress=progress)
     write_json(out / "bench.json", report.to_json())
     return "latency on this machine", report.figures()
+
+
+def _video_to_track(out: Path, footage: Footage) -> Path:
+    """The brightest of the videos held out: it shows people most."""
+    from catseye.capture.dataset import open_dataset
+
+    by_path = {str(video.resolve()): video for video in footage.held_out}
+    clips = [clip for clip in open_dataset(out / "dataset").clips if clip.source in by_path]
+    return by_path[max(clips, key=lambda clip: clip.brightness).source]

@@ -23,7 +23,7 @@ class Footage:
 
     Args:
         train: videos to learn from.
-        held_out: videos kept out of all training; the first is tracked.
+        held_out: videos kept out of all training; one of them is tracked.
         labels: COCO JSON; ``images`` is the folder its file names are relative to.
         train_list, test_list: file names to learn from and to measure on; every image where None.
     """
@@ -50,11 +50,6 @@ class Footage:
 
         files = {str(video.resolve()): video.with_suffix(".truth.npz") for video in self.held_out}
         return {video: load_truth(path) for video, path in files.items() if path.exists()}
-
-    def calibration(self) -> Path | None:
-        """The calibration beside the video to track, where there is one."""
-        path = self.held_out[0].with_suffix(".calibration.json")
-        return path if path.exists() else None
 
 
 def check_footage(*, videos: Sequence[Path], holdout: Path | None, labels: Path | None) -> None:
@@ -128,6 +123,12 @@ def rendered_footage(folder: Path) -> Footage:
         train_list=folder / "train.txt",
         test_list=folder / "test.txt",
     )
+
+
+def calibration_of(video: Path) -> Path | None:
+    """The calibration beside a video, where there is one."""
+    path = video.with_suffix(".calibration.json")
+    return path if path.exists() else None
 
 
 def merge_labels(world: Path, folders: dict[str, Path]) -> None:
