@@ -72,11 +72,20 @@ def dissimilarity(view: Tensor, target: Tensor) -> Tensor:
 
 def _ssim_distance(a: Tensor, b: Tensor) -> Tensor:
     stacked = F.pad(torch.cat((a, b, a * a, b * b, a * b), dim=1), (1, 1, 1, 1), mode="reflect")
-    mean_a, mean_b, mean_aa, mean_bb, mean_ab = F.avg_pool2d(stacked, 3, stride=1).chunk(5, dim=1)
+    mean_a, mean_b, mean_aa, mean_bb, mean_ab = box_mean(stacked).chunk(5, dim=1)
     product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
     similarity = (2 * product + _SSIM_C1) * (2 * (mean_ab - product) + _SSIM_C2)
     similarity = similarity / ((squares + _SSIM_C1) * (mean_aa + mean_bb - squares + _SSIM_C2))
     return ((1 - similarity) / 2).clamp(0, 1)
+
+
+def box_mean(maps: Tensor) -> Tensor:
+    """Mean over the 3×3 windows of (N, C, H, W): (N, C, H − 2, W − 2).
+
+    Sums of shifted views; on a CPU several times as fast, with its gradient, as pooling.
+    """
+    rows = maps[..., :-2, :] + maps[..., 1:-1, :] + maps[..., 2:, :]
+    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
 
 
 def smoothness(inverse: Tensor, image: Tensor) -> Tensor:
