@@ -157,9 +157,9 @@ def pretrain(
     encoder: Annotated[
         str, typer.Option(help="timm network with maps at strides 4, 8, 16, 32.")
     ] = "resnet18",
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
-    batch: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 8,
-    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 5e-4,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 5000,
+    batch: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 4,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
     precision: Precision = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
     seed: Seed = 0,
@@ -338,7 +338,18 @@ def run(
     if as_json:
         _print_json(asdict(summary))
     else:
-        print_table(str(source), ("figure", "value"), list(asdict(summary).items()))
+        rows = [
+            ("frames in", f"{summary.frames_in}"),
+            ("processed", f"{summary.processed}"),
+            ("dropped", f"{summary.dropped}"),
+            ("packets that did not decode", f"{summary.corrupt_packets}"),
+            ("tracks", f"{summary.tracks}"),
+            ("took", f"{summary.seconds:.2f} s, {summary.fps:.1f} frames/s"),
+        ]
+        if summary.output_age is not None:
+            age = summary.output_age
+            rows.append(("age at output, p50 and p99", f"{age.p50_ms:.1f} ms, {age.p99_ms:.1f} ms"))
+        print_table(str(source), ("figure", "value"), rows)
 
 
 @app.command()

@@ -67,12 +67,14 @@ def progress_bars() -> Iterator[ProgressCallback]:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on standard output; the first column left, the others right."""
+    """A table on standard output; columns of numbers to the right, others to the left."""
     table = Table(title=title, title_justify="left", header_style="bold")
+    cells = [[str(cell) for cell in row] for row in rows]
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        numbers = all(row[number][:1].isdigit() or row[number][:1] in "-+<>" for row in cells)
+        table.add_column(name, justify="right" if numbers else "left")
+    for row in cells:
+        table.add_row(*row)
     output_console.print(table)
 
 

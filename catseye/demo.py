@@ -58,9 +58,9 @@ REAL = Effort(
     world=World(train_clips=0, held_out_clips=0),
     dataset_size=(224, 128),
     detector_size=(448, 256),
-    pretrain_steps=900,
-    pretrain_batch=6,
-    finetune_steps=700,
+    pretrain_steps=600,
+    pretrain_batch=4,
+    finetune_steps=1000,
     finetune_batch=8,
 )
 """Smaller vehicles in a richer world ask for more."""
