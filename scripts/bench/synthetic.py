@@ -69,15 +69,19 @@ def checks(figures: dict[str, float]) -> list[Check]:
     ]
 
 
-def record(seed: int, seconds: float, figures: dict[str, float]) -> None:
-    """Add a line to the committed results, unless this seed, effort and commit are there."""
-    commit = subprocess.run(
+def current_commit() -> str:
+    """Short hash of the code that is about to be measured; empty outside a checkout."""
+    return subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=RESULTS.parent,
         capture_output=True,
         text=True,
         check=False,
     ).stdout.strip()
+
+
+def record(seed: int, commit: str, seconds: float, figures: dict[str, float]) -> None:
+    """Add a line to the committed results, unless this seed, effort and commit are there."""
     effort = hashlib.sha256(json.dumps(asdict(EFFORT)).encode()).hexdigest()[:12]
     case = {"case": "synthetic", "seed": seed, "config": effort, "commit": commit}
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
@@ -92,12 +96,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    began = time.monotonic()
+    began, commit = time.monotonic(), current_commit()
     with progress_bars() as progress:
         stages = demo(arguments.out, effort=EFFORT, seed=arguments.seed, progress=progress)
     figures = {name: value for stage in stages for name, value in stage.figures.items()}
     held = checks(figures)
-    record(arguments.seed, sum(stage.seconds for stage in stages), figures)
+    record(arguments.seed, commit, sum(stage.seconds for stage in stages), figures)
     if arguments.json:
         seconds = sum(stage.seconds for stage in stages)
         print(json.dumps({"figures": figures, "seconds": seconds, "passed": all(held)}, indent=2))
