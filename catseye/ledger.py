@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -78,10 +78,6 @@ class Ledger:
         self.stages.append(stage)
         self._write()
         return stage
-
-    def figures(self) -> dict[str, Any]:
-        """Every figure so far, a later stage's winning."""
-        return {name: value for stage in self.stages for name, value in stage.figures.items()}
 
     def _read(self) -> dict[str, Stage]:
         if not self.path.exists():
