@@ -110,13 +110,19 @@ def demo(
         ),
         (
             "pretrain",
-            (effort, seed),
+            (effort.pretrain_steps, effort.pretrain_batch, seed),
             ("run/pretrain/checkpoint.json",),
             lambda: _pretrain(out, footage, effort, seed, progress),
         ),
         (
             "finetune",
-            (footage.labels_digest(), effort, seed),
+            (
+                footage.labels_digest(),
+                effort.detector_size,
+                effort.finetune_steps,
+                effort.finetune_batch,
+                seed,
+            ),
             ("run/finetune/checkpoint.json", "run/scratch/checkpoint.json"),
             lambda: _finetune(out, footage, effort, seed, progress),
         ),

@@ -23,8 +23,8 @@ STRIDE = 4
 
 _PRIOR = 0.01
 _LARGEST_LOG_CELLS = 6.0
-_NEIGHBOURS = 3
-_RIVALRY = 3.0
+_REACHES = (3, 5, 9)
+_RIVALRY = (3.0, 0.3, 0.3)
 
 
 class HeadOutputs(NamedTuple):
@@ -70,19 +70,25 @@ class Head(nn.Module):
         self.many = _predictor(channels, classes, bias=-math.log(1 / _PRIOR - 1))
         self.choice = conv_bn_relu(channels, channels)
         self.one = _predictor(channels, classes, bias=0.0)
-        self.rivalry = nn.Parameter(torch.tensor(_RIVALRY))
+        self.rivalry = _predictor(channels, len(_REACHES), bias=_RIVALRY)
         self.distances = _predictor(channels, 4, bias=math.log(2.0))
 
     def forward(self, x: Tensor) -> HeadOutputs:
         x = self.tower(x)
         many_logits = self.many(x)
-        # The one-to-one scores begin as the one-to-many ones, less what a better neighbour has on them, and
+        # The one-to-one scores begin as the one-to-many ones, less what better neighbours have on them, and
         # learn only what is left: which of the cells that answer to a vehicle speaks for it. (A maximum over
         # neighbours within the head: Wang et al., "End-to-End Object Detection with Fully Convolutional
-        # Network", 2021.) They do not teach the one-to-many branch, whose aim is another.
+        # Network", 2021.) How much each neighbourhood counts is decided cell by cell, since what is one
+        # near vehicle in one place is a row of distant ones in another. These scores do not teach the
+        # one-to-many branch, whose aim is another.
         answer = many_logits.detach()
-        behind = answer - F.max_pool2d(answer, _NEIGHBOURS, stride=1, padding=_NEIGHBOURS // 2)
-        one_logits = answer + self.rivalry * behind + self.one(self.choice(x))
+        context = self.choice(x)
+        one_logits = answer + self.one(context)
+        rivalry = F.softplus(self.rivalry(context))
+        for index, reach in enumerate(_REACHES):
+            behind = answer - F.max_pool2d(answer, reach, stride=1, padding=reach // 2)
+            one_logits = one_logits + rivalry[:, index : index + 1] * behind
         return HeadOutputs(one_logits, many_logits, boxes_from_distances(self.distances(x)))
 
 
@@ -101,8 +107,8 @@ def cell_centres(height: int, width: int, *, device: torch.device | str = "cpu")
     return x[None, :], y[:, None]
 
 
-def _predictor(in_channels: int, out_channels: int, *, bias: float) -> nn.Conv2d:
+def _predictor(in_channels: int, out_channels: int, *, bias: float | Sequence[float]) -> nn.Conv2d:
     layer = nn.Conv2d(in_channels, out_channels, 1)
     nn.init.normal_(layer.weight, std=0.01)
-    nn.init.constant_(layer.bias, bias)  # type: ignore[arg-type]  # the layer has a bias
+    layer.bias = nn.Parameter(torch.tensor(bias).expand(out_channels).clone())
     return layer
