@@ -1,0 +1,61 @@
+"""Verbs that make a dataset and show what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from catseye.console import print_table, progress_bars
+from catseye.verbs.options import Height, Jobs, Json, Out, Width, print_json
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    out: Out,
+    holdout: Annotated[
+        list[Path] | None, typer.Option(help="Footage kept out of training; repeatable.")
+    ] = None,
+    width: Width = 320,
+    height: Height = 192,
+    drive_from: Annotated[
+        str | None, typer.Option(help="Regular expression whose group 1 is the drive.")
+    ] = None,
+    calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
+    jobs: Jobs = 0,
+    as_json: Json = False,
+) -> None:
+    """Footage to dataset: clips, tags, short-GOP shards and a Parquet manifest."""
+    from catseye.capture.ingestion import ingest as run_ingest
+
+    with progress_bars() as progress:
+        dataset = run_ingest(
+            paths,
+            out,
+            holdout=holdout or (),
+            width=width,
+            height=height,
+            drive_from=drive_from,
+            calibration=calibration,
+            jobs=jobs,
+            progress=progress,
+        )
+    rows = _clip_rows(dataset)
+    if as_json:
+        print_json(
+            {"dataset": str(out), "clips": [dict(zip(_CLIP_HEADER, row, strict=True)) for row in rows]}
+        )
+    else:
+        print_table(str(out), _CLIP_HEADER, rows)
+
+
+_CLIP_HEADER = ("kept or why not", "split", "clips", "seconds")
+
+
+def _clip_rows(dataset: Any) -> list[tuple[str, str, int, float]]:
+    sums: dict[tuple[str, str], list[float]] = {}
+    for clip in dataset.clips:
+        key = ("kept" if clip.usable else clip.reason, clip.split)
+        sums.setdefault(key, []).append(float(clip.times_s[-1]) if len(clip) else 0.0)
+    return [(*key, len(seconds), round(sum(seconds), 1)) for key, seconds in sorted(sums.items())]

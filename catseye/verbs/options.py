@@ -1,0 +1,34 @@
+"""What the verbs share: options that mean the same everywhere, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from catseye.console import print_table
+
+Out = Annotated[Path, typer.Option("--out", help="Folder or file to write.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one a core.")]
+Width = Annotated[int, typer.Option(min=32, help="Width in pixels.")]
+Height = Annotated[int, typer.Option(min=32, help="Height in pixels.")]
+Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]
+Precision = Annotated[
+    Literal["auto", "32-true", "bf16-mixed"], typer.Option(help="auto: bf16 where the processor has it.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+
+
+def print_metrics(title: str, metrics: Mapping[str, float]) -> None:
+    print_table(
+        title, ("figure", "value"), [(name, f"{value:.4g}") for name, value in sorted(metrics.items())]
+    )
+
+
+def print_json(document: object) -> None:
+    typer.echo(json.dumps(document, indent=2, default=str))

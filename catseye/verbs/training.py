@@ -1,0 +1,105 @@
+"""Verbs of those who train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catseye.console import output_console, progress_bars
+from catseye.verbs.options import Height, Out, Precision, Seed, Width, print_metrics
+
+
+def pretrain(
+    dataset: Annotated[str, typer.Argument(help="Dataset folder or URL.")],
+    out: Out,
+    encoder: Annotated[
+        str, typer.Option(help="timm network with maps at strides 4, 8, 16, 32.")
+    ] = "resnet18",
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 5000,
+    batch: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 4,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
+    precision: Precision = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
+    seed: Seed = 0,
+) -> None:
+    """Unlabelled dataset to encoder: frame order, future frames and depth, jointly."""
+    from catseye.capture.dataset import open_dataset
+    from catseye.pretrain.pretraining import PretrainConfig
+    from catseye.pretrain.pretraining import pretrain as run_pretrain
+
+    config = PretrainConfig(
+        encoder=encoder,
+        steps=steps,
+        batch=batch,
+        lr=learning_rate,
+        precision=precision,
+        workers=workers,
+        seed=seed,
+    )
+    with progress_bars() as progress:
+        info = run_pretrain(open_dataset(dataset), out, config, progress=progress)
+    print_metrics(str(out), info.metrics)
+
+
+def finetune(
+    out: Out,
+    labels: Annotated[Path, typer.Option(help="COCO JSON with the boxes.")],
+    run: Annotated[Path | None, typer.Argument(help="Pretrained run; without it, from scratch.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")
+    ] = None,
+    train_list: Annotated[Path | None, typer.Option(help="File names to train on, one a line.")] = None,
+    test_list: Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")] = None,
+    encoder: Annotated[str, typer.Option(help="Only without RUN: the timm network.")] = "resnet18",
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
+    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 8,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
+    width: Width = 448,
+    height: Height = 256,
+    precision: Precision = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Encoder and labels to detector."""
+    from catseye.pretrain.finetuning import FinetuneConfig
+    from catseye.pretrain.finetuning import finetune as run_finetune
+
+    config = FinetuneConfig(
+        encoder=encoder,
+        steps=steps,
+        batch=batch,
+        lr=learning_rate,
+        width=width,
+        height=height,
+        precision=precision,
+        seed=seed,
+    )
+    with progress_bars() as progress:
+        info = run_finetune(
+            run,
+            out,
+            labels=labels,
+            images=images,
+            train_list=train_list,
+            test_list=test_list,
+            config=config,
+            progress=progress,
+        )
+    print_metrics(str(out), info.metrics)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Finetuned run.")],
+    out: Out,
+    video: Annotated[
+        list[Path] | None, typer.Option(help="Footage whose frames prove the export; repeatable.")
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Detections a frame.")] = 100,
+) -> None:
+    """Detector to one signed bundle with its proof."""
+    from catseye.export.bundling import export as run_export
+
+    with progress_bars() as progress:
+        run_export(run, out, videos=video or (), top_k=top_k, progress=progress)
+    output_console.print(f"{out}")
