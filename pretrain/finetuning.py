@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -36,6 +35,7 @@ from catseye.pretrain.ema import decay_at, frozen_copy, update_average
 from catseye.pretrain.labels import Labels, read_coco, read_image_list
 from catseye.pretrain.prediction import measure, predict_labelled
 from catseye.pretrain.run_log import RunLog
+from catseye.pretrain.run_options import RunOptions
 from catseye.pretrain.stills import Draw, batches, load_stills
 from catseye.pretrain.training import Schedule, autocast_type
 from catseye.pretrain.training_state import RunIdentity, finished_run, load_state, save_state
@@ -47,79 +47,49 @@ _LARGEST_ZOOM = 4.0
 _INDIFFERENT = frozenset({"save_every"})
 
 
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """Every option of a fine-tuning run.
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(RunOptions):
+    """Every option of a fine-tuning run; a batch is of stills.
 
     Args:
-        encoder: timm name, for training from scratch; a pretrained run brings its own.
+        encoder: for training from scratch only; a pretrained run brings its own.
         width, height: network size in pixels, multiples of 32.
         embedding_dim: length of the appearance descriptor.
         neck_channels: width of neck and head.
-        steps: optimiser steps.
-        batch: stills a step and process.
         zoom: largest factor by which a still is enlarged or shrunk at random.
-        lr: peak learning rate of AdamW; it rises linearly over the first ``warmup`` of the run and falls as a
-            cosine.
         encoder_lr_scale: the pretrained encoder's and depth decoder's learning rate in units of ``lr``; from
             scratch everything learns at ``lr``.
-        weight_decay: of weights; biases and normalisation have none.
-        clip_norm: largest gradient norm.
         ema: decay of the average of weights and buffers that is kept.
         depth_weight: of the loss that keeps the pretrained depth.
         depth_share: which part of each batch that loss is taken of.
-        precision: ``auto`` is bf16-mixed where the processor multiplies bfloat16 and 32-true elsewhere.
-        devices: processes or GPUs of one machine.
-        log_every: steps between lines of the log.
-        save_every: steps between states to resume from, a multiple of ``log_every``.
-        seed: of weights, stills and everything drawn.
 
     Raises:
         UsageError: an option has a value that cannot be.
     """
 
-    encoder: str = "resnet18"
     width: int = 320
     height: int = 192
     embedding_dim: int = 32
     neck_channels: int = 64
-    steps: int = 2000
     batch: int = 8
     zoom: float = 1.3
-    lr: float = 1e-3
     encoder_lr_scale: float = 1.0
     warmup: float = 0.05
-    weight_decay: float = 0.05
     clip_norm: float = 10.0
     ema: float = 0.995
     depth_weight: float = 1.0
     depth_share: float = 0.25
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    devices: int = 1
-    log_every: int = 20
-    save_every: int = 200
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("embedding_dim", "neck_channels", "steps", "batch", "lr", "clip_norm", "devices"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} {getattr(self, name)}: must be above 0")
-        for name in ("encoder_lr_scale", "weight_decay", "depth_weight", "seed"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{name} {getattr(self, name)}: must not be negative")
+        super().__post_init__()
+        self.require_positive("embedding_dim", "neck_channels")
+        self.require_not_negative("encoder_lr_scale", "depth_weight")
         if not 1 <= self.zoom <= _LARGEST_ZOOM:
             raise UsageError(f"zoom {self.zoom}: lies between 1 and {_LARGEST_ZOOM:g}")
         if min(self.width, self.height) <= 0 or self.width % _SIZE_STEP or self.height % _SIZE_STEP:
             raise UsageError(f"size {self.width}x{self.height}: takes multiples of {_SIZE_STEP} both ways")
-        if not (0 <= self.warmup < 1 and 0 <= self.ema < 1 and 0 < self.depth_share <= 1):
-            shares = f"warmup {self.warmup}, ema {self.ema}, depth_share {self.depth_share}"
-            raise UsageError(f"{shares}: all lie between 0 and 1")
-        if self.log_every < 1 or self.save_every < 1 or self.save_every % self.log_every:
-            raise UsageError(
-                f"save_every {self.save_every}: must be a multiple of log_every {self.log_every}"
-            )
-        if self.precision not in ("auto", "32-true", "bf16-mixed"):
-            raise UsageError(f"precision {self.precision!r}: choose auto, 32-true or bf16-mixed")
+        if not (0 <= self.ema < 1 and 0 < self.depth_share <= 1):
+            raise UsageError(f"ema {self.ema}, depth_share {self.depth_share}: both lie between 0 and 1")
 
 
 def finetune(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from catseye.pretrain.collapse import CollapseFigures, alarms
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pictures import save_depth_pictures
 from catseye.pretrain.run_log import RunLog
+from catseye.pretrain.run_options import RunOptions
 from catseye.pretrain.tasks.order import FRAMES
 from catseye.pretrain.training import (
     Schedule,
@@ -39,74 +40,40 @@ from catseye.pretrain.training_state import Position, RunIdentity, finished_run,
 from catseye.progress import Progress, silent
 from catseye.version import __version__
 
-Precision = Literal["auto", "32-true", "bf16-mixed"]
-
 _LOG = logging.getLogger(__name__)
 _SIZE_STEP = 32
 _INDIFFERENT = frozenset({"workers", "save_every"})
 
 
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Every option of a pretraining run.
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(RunOptions):
+    """Every option of a pretraining run; a batch is of clips of four frames.
 
     Args:
-        encoder: timm name.
         tasks: names of pretext tasks.
         weights: of each task's loss in units of its start; a task not named weighs 1.
-        steps: optimiser steps.
-        batch: clips of four frames a step and process.
-        lr: peak learning rate of AdamW; it rises linearly over the first ``warmup`` of the run and falls as a
-            cosine.
-        weight_decay: of weights; biases and normalisation have none.
-        clip_norm: largest gradient norm.
         shortest_s, longest_s: bounds of the time between neighbouring frames.
         flip: mirror half of the clips.
         jitter: strength of the photometric jitter, 0 … 1.
-        precision: ``auto`` is bf16-mixed where the processor multiplies bfloat16 and 32-true elsewhere.
         workers: processes that decode clips; 0 decodes between steps.
-        devices: processes or GPUs of one machine.
-        log_every: steps between lines of the log.
-        save_every: steps between states to resume from, a multiple of ``log_every``.
-        seed: of weights, clips and everything drawn.
 
     Raises:
         UsageError: an option has a value that cannot be.
     """
 
-    encoder: str = "resnet18"
     tasks: tuple[str, ...] = ("order", "future", "depth")
     weights: Mapping[str, float] = field(default_factory=lambda: {"order": 0.2, "future": 1.0, "depth": 1.0})
-    steps: int = 2000
-    batch: int = 4
-    lr: float = 1e-3
-    warmup: float = 0.1
-    weight_decay: float = 0.05
-    clip_norm: float = 5.0
     shortest_s: float = 0.08
     longest_s: float = 0.3
     flip: bool = True
     jitter: float = 1.0
-    precision: Precision = "auto"
     workers: int = 2
-    devices: int = 1
-    log_every: int = 20
-    save_every: int = 200
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "devices", "log_every", "save_every", "lr", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} {getattr(self, name)}: must be above 0")
-        for name in ("workers", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} {getattr(self, name)}: must not be negative")
-        if not (0 <= self.warmup < 1 and 0 <= self.jitter <= 1):
-            raise UsageError(f"warmup {self.warmup}, jitter {self.jitter}: both lie between 0 and 1")
-        if self.save_every % self.log_every:
-            raise UsageError(f"save_every {self.save_every}: needs a multiple of log_every {self.log_every}")
-        if self.precision not in ("auto", "32-true", "bf16-mixed"):
-            raise UsageError(f"precision {self.precision!r}: choose auto, 32-true or bf16-mixed")
+        super().__post_init__()
+        self.require_not_negative("workers")
+        if not 0 <= self.jitter <= 1:
+            raise UsageError(f"jitter {self.jitter}: lies between 0 and 1")
 
     def draw_options(self) -> DrawOptions:
         """How the clip sampler draws for this run."""
