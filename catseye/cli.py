@@ -60,7 +60,7 @@ def main() -> NoReturn:
     settings = _Settings()
     try:
         app(obj=settings)
-    except Exception as error:
+    except Exception as error:  # the last place where an error can become a line; others are raised again
         told = describe(error)
         if settings.debug or told is None:
             raise

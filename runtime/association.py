@@ -64,7 +64,7 @@ def assign(benefit: NDArray[np.floating]) -> Pairs:
     return Pairs(rows[order], cols[order])
 
 
-def _augment(  # noqa: PLR0912
+def _augment(  # noqa: PLR0912 - the hot path: a helper a branch would cost more than it explains
     benefit: NDArray[np.floating], best: NDArray[np.floating], row_of: Index, losers: Index
 ) -> Index:
     """Complete the matching ``row_of`` (row of each column, -1 for none) by the rows that lost their bid.
