@@ -86,6 +86,8 @@ class Tracker:
     Args:
         high_threshold: score from which a detection takes part in the first stage.
         start_threshold: score from which a detection that fits no track starts one.
+        max_start_overlap: overlap up to which a detection beside one of its class that has a track, or beside
+            a better one without, starts a track of its own; over it, both are taken for the same object.
         low_threshold: score from which a detection takes part in the second stage; below, it is ignored.
         min_hits: detections until a track is confirmed and has an id. In the first frame of a stream one is
             enough: what is there may have been there all along.
@@ -107,6 +109,7 @@ class Tracker:
         *,
         high_threshold: float = 0.4,
         start_threshold: float = 0.5,
+        max_start_overlap: float = 0.6,
         low_threshold: float = 0.1,
         min_hits: int = 2,
         max_lost_s: float = 1.5,
@@ -122,6 +125,7 @@ class Tracker:
         unit = {
             "high_threshold": high_threshold,
             "start_threshold": start_threshold,
+            "max_start_overlap": max_start_overlap,
             "low_threshold": low_threshold,
             "min_iou": min_iou,
             "min_iou_low": min_iou_low,
@@ -148,6 +152,7 @@ class Tracker:
                 f"start_threshold {start_threshold}: each must be at least the one before"
             )
         self._high, self._start, self._low = high_threshold, start_threshold, low_threshold
+        self._max_start_overlap = max_start_overlap
         self._min_hits = min_hits
         self._max_lost_s, self._max_unconfirmed_s = max_lost_s, max_unconfirmed_s
         self._min_iou, self._min_iou_low = min_iou, min_iou_low
@@ -190,6 +195,7 @@ class Tracker:
         rows = np.flatnonzero(match >= 0)
         _observe(book, rows, seen.take(match[rows]), time_s, self._noise)
         starts = np.flatnonzero(free & (seen.scores >= self._start))
+        starts = _apart(seen, starts, match[rows], most=self._max_start_overlap)
         born = _born(seen.take(starts), time_s, self._noise)
         if self._time_s is None:
             born.hits[:] = self._min_hits
@@ -260,6 +266,18 @@ class Tracker:
             match[rows[pairs.rows]] = cols[pairs.cols]
             free[cols[pairs.cols]] = False
         return match, free
+
+
+def _apart(seen: _Detections, starts: Index, taken: Index, *, most: float) -> Index:
+    """Those of ``starts`` that overlap none taken, and no better start, of their class too much."""
+    if not len(starts):
+        return starts
+    starts = starts[np.argsort(-seen.scores[starts], kind="stable")]
+    rivals = np.concatenate([taken, starts])
+    doubles = iou(seen.boxes[starts], seen.boxes[rivals]) > most
+    doubles &= seen.kinds[starts][:, None] == seen.kinds[rivals]
+    comes_first = np.arange(len(rivals)) < len(taken) + np.arange(len(starts))[:, None]
+    return np.sort(starts[~(doubles & comes_first).any(axis=1)])
 
 
 def _born(seen: _Detections, time_s: float, noise: kalman.Noise) -> _Book:

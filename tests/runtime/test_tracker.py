@@ -85,6 +85,23 @@ def test_a_single_false_alarm_gets_no_id() -> None:
     assert step(tracker, [box(700, 200)], 0.84).ids.tolist() == [1]
 
 
+def test_an_object_that_is_detected_twice_is_one_track() -> None:
+    tracker = Tracker(max_start_overlap=0.6)
+    double = [box(100, 100), box(104, 101)]
+    for n in range(6):
+        tracks = tracker.update(double, [0.7, 0.9], [0, 0], time_s=0.1 * n)
+        assert len(tracks) == 1, f"frame {n}"
+    assert tracks.ids.tolist() == [1]
+    assert tracks.detection_index.tolist() == [1]
+
+
+def test_two_objects_that_overlap_less_are_two_tracks() -> None:
+    tracker = Tracker(max_start_overlap=0.6)
+    for n in range(3):
+        tracks = step(tracker, [box(100, 100), box(118, 100)], 0.1 * n)
+    assert len(tracks) == 2
+
+
 def test_class_that_wavers_keeps_id_and_majority() -> None:
     tracker = Tracker()
     for k in range(30):
