@@ -190,6 +190,7 @@ def _time_frames(
                 spent.extend([perf_counter() - before] * len(group))
                 progress("end to end", min(len(spent), frames), frames)
             taken += len(group)
+        progress("end to end", len(spent), len(spent))
     if not spent:
         raise InputError(path, f"has no more than {warm_up} frames, the warm-up", "give a longer video")
     return _known(spent)
