@@ -67,6 +67,20 @@ def focal(logits: Tensor, target: Tensor) -> Tensor:
     return -torch.where(target == 1, hit, miss)
 
 
+def focal_among_rivals(logits: Tensor, target: Tensor, rivals: Tensor) -> Tensor:
+    """Focal loss for targets 0 and 1, but plain cross-entropy where a rival of an object's own cell is 0.
+
+    Rivals are the other cells that the one-to-many branch is taught to take for that object. A score of a
+    half there is a vehicle found twice, which focal loss, made for scores that are nearly right by
+    themselves, hardly minds.
+
+    Args:
+        logits, target: (C, h, w).
+        rivals: (h, w) bool.
+    """
+    return torch.where(rivals & (target == 0), -F.logsigmoid(-logits), focal(logits, target))
+
+
 def _image_losses(
     one_logits: Tensor, many_logits: Tensor, boxes: Tensor, target: Target
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,6 +99,6 @@ def _image_losses(
     single = torch.zeros(num_classes, height * width, device=boxes.device)
     single[target.classes[found], cells[found]] = 1
     single = single.view(num_classes, height, width)
-    one = (focal(one_logits, single) * (counted | (single == 1))).sum()
+    one = (focal_among_rivals(one_logits, single, spread.owner >= 0) * (counted | (single == 1))).sum()
     centre = generalized_box_iou_loss(boxes.flatten(1)[:, cells[found]].T, target.boxes[found])
     return one, many, (around.sum() + centre.sum()) / 2

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from catseye.pretrain.detection_head import boxes_from_distances
-from catseye.pretrain.detection_loss import Target, depth_distillation, detection_losses, focal
+from catseye.pretrain.detection_loss import (
+    Target,
+    depth_distillation,
+    detection_losses,
+    focal,
+    focal_among_rivals,
+)
 from catseye.pretrain.detector import TrainingOutputs
 
 H, W = 8, 12
@@ -39,6 +45,28 @@ def test_focal_is_what_the_papers_say() -> None:
     assert focal(logit, torch.tensor(0.0)).item() == pytest.approx(-(p**2) * math.log(1 - p), rel=1e-5)
     forgiven = -(0.5**4) * p**2 * math.log(1 - p)
     assert focal(logit, torch.tensor(0.5)).item() == pytest.approx(forgiven, rel=1e-5)
+
+
+def test_a_rival_is_pushed_down_by_cross_entropy_and_others_by_focal_loss() -> None:
+    logits = torch.full((1, 1, 3), 0.4)
+    single = torch.tensor([[[1.0, 0.0, 0.0]]])
+    found = focal_among_rivals(logits, single, torch.tensor([[True, True, False]]))[0, 0]
+    p = 1 / (1 + math.exp(-0.4))
+    assert found.tolist() == pytest.approx(
+        [-((1 - p) ** 2) * math.log(p), -math.log(1 - p), -(p**2) * math.log(1 - p)], rel=1e-5
+    )
+
+
+def test_cells_around_a_centre_are_rivals() -> None:
+    """At a score of 0.6 beside a vehicle's own cell, the push of cross-entropy is the score itself."""
+    one, many, distances = leaves()
+    with torch.no_grad():
+        one[0, 0, 4, 5:7] = torch.tensor([0.9, math.log(0.6 / 0.4)])
+        distances[:] = math.log(2.5)
+    detection_losses(outputs(one, many, distances), [target([12, 8, 32, 28])])["one"].backward()
+    assert one.grad is not None
+    assert one.grad[0, 0, 4, 5] < 0
+    assert one.grad[0, 0, 4, 6].item() == pytest.approx(0.6, rel=1e-5)
 
 
 def test_only_one_cell_a_box_is_pulled_up_one_to_one_and_its_neighbours_are_pushed_down() -> None:
