@@ -93,6 +93,17 @@ class Gap(_Entry):
     reason: str
 
 
+class ClockStepped(_Entry):
+    """The machine's clock was set, from one moment to another, while a camera was recorded.
+
+    Times in the journal are the clock's own: those before this line go by the old setting.
+    """
+
+    event: Literal["clock"] = "clock"
+    from_utc: datetime
+    to_utc: datetime
+
+
 class Removed(_Entry):
     """A file is gone: deleted for room, moved off the vehicle, or set aside as unusable; and why."""
 
@@ -112,7 +123,7 @@ class Uploaded(_Entry):
     url: str
 
 
-Entry = SegmentClosed | Gap | Removed | Uploaded
+Entry = SegmentClosed | Gap | ClockStepped | Removed | Uploaded
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="event")])
 

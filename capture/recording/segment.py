@@ -1,0 +1,202 @@
+"""One segment of footage: packets of one coding into one file, and the journal line about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from catseye.capture.journal import SegmentClosed
+from catseye.capture.live import LivePacket
+from catseye.capture.recording.segment_file import SegmentFile
+from catseye.capture.recording.stamps import Container
+from catseye.capture.recording.timestamps import Stamps
+
+SUFFIXES: dict[Container, str] = {"mp4": ".mp4", "ts": ".ts"}
+
+_FORMATS: dict[Container, str] = {"mp4": "mp4", "ts": "mpegts"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Segment:
+    """Packets copied into a file that a crash at any instant leaves readable up to half a second before.
+
+    Args:
+        path: its final name.
+        template: coding of the packets.
+        time_base: unit of the stamps given to ``add``, seconds.
+        first: the packet it begins with.
+        dropped: packets lost since the last segment.
+        calibration: hash of the camera's calibration, or empty.
+        fragment_s: longest fragment of an MP4: packets wait so long before they are written.
+        fsync_s, wait_for_room: as ``SegmentFile`` has it.
+
+    Raises:
+        OSError: from any method, where the disk fails.
+        ValueError, av.FFmpegError: the container takes no packets of this coding.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        template: VideoStream,
+        time_base: Fraction,
+        first: LivePacket,
+        dropped: int,
+        calibration: str,
+        fragment_s: float,
+        fsync_s: float,
+        wait_for_room: Callable[[OSError], None],
+    ) -> None:
+        container: Container = "ts" if path.suffix == SUFFIXES["ts"] else "mp4"
+        self._writes_at_once = container == "ts"
+        self._file = SegmentFile(path, container=container, fsync_s=fsync_s, wait_for_room=wait_for_room)
+        try:
+            self._muxer = av.open(
+                self._file, "w", format=_FORMATS[container], options=_muxer_options(container, fragment_s)
+            )
+            self._muxer.metadata["creation_time"] = _utc(first.utc_ns).isoformat()
+            self._stream = _add_stream(self._muxer, template)
+            self._stream.time_base = time_base
+            self._muxer.start_encoding()
+        except BaseException:
+            self._file.close()
+            raise
+        assert self._stream.time_base is not None
+        self._time_base = time_base
+        self._first, self._start_ns, self._clock = first, first.utc_ns, first.clock
+        self._first_pts: int | None = None
+        self._added: list[int] = []  # pts of packets that the file does not hold yet
+        context = template.codec_context
+        self._line = SegmentClosed(
+            file=path.name,
+            sha256="",
+            size_bytes=0,
+            codec=context.name,
+            width=context.width,
+            height=context.height,
+            time_base=self._stream.time_base.as_integer_ratio(),
+            first_pts=0,
+            last_pts=0,
+            start_utc=_utc(first.utc_ns),
+            start_monotonic_ns=first.monotonic_ns,
+            boot_id=boot_id(),
+            clock=first.clock,
+            packets=0,
+            dropped=dropped,
+            calibration=calibration,
+        )
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    def add(self, packet: LivePacket, stamps: Stamps) -> None:
+        """Append the next packet in decoding order."""
+        if self._first_pts is None:
+            self._first_pts = stamps.pts
+        self._refine_start(packet, (stamps.pts - self._first_pts) * self._time_base)
+        copy: Packet[VideoStream] = Packet(bytes(packet.packet))
+        copy.pts, copy.dts, copy.duration = stamps.pts, stamps.dts, stamps.duration
+        copy.time_base, copy.stream = self._time_base, self._stream
+        copy.is_keyframe = packet.packet.is_keyframe
+        self._muxer.mux(copy)
+        assert copy.pts is not None  # by now in the unit of the file
+        self._added.append(copy.pts)
+        # In an MP4 this packet begins or joins the fragment after the one that was written.
+        written = len(self._added) if self._writes_at_once else len(self._added) - 1
+        if self._file.pending_bytes and written:
+            self._commit(written)
+
+    @property
+    def unwritten(self) -> int:
+        """Packets that the file does not hold yet."""
+        return len(self._added)
+
+    def sync_if_due(self) -> None:
+        """Have the disk keep what was written, where nothing else comes to have it done."""
+        self._file.sync_if_due()
+
+    def finish(self) -> SegmentClosed:
+        """Write the rest, give the file its name and return its line; its lock is kept until ``close``."""
+        self._muxer.close()
+        if self._added:
+            self._commit(len(self._added))
+        return self._line.model_copy(
+            update={"sha256": self._file.finish(), "size_bytes": self._file.size_bytes}
+        )
+
+    def close(self) -> None:
+        """Let go of the file; one that was not finished is left for a salvage."""
+        self._file.close()
+
+    def _commit(self, written: int) -> None:
+        line = self._line
+        self._line = line.model_copy(
+            update={
+                "first_pts": line.first_pts if line.packets else self._added[0],
+                "last_pts": max(line.last_pts, *self._added[:written]),
+                "start_utc": _utc(self._start_ns),
+                "clock": self._clock,
+                "packets": line.packets + written,
+            }
+        )
+        self._file.commit(
+            lambda sha256, size_bytes: (
+                self._line.model_copy(update={"sha256": sha256, "size_bytes": size_bytes})
+                .model_dump_json()
+                .encode()
+            )
+        )
+        del self._added[:written]
+
+    def _refine_start(self, packet: LivePacket, since_first_s: Fraction) -> None:
+        """Better the estimate of when the first frame was captured.
+
+        A sender report gives it outright. Packets arrive late by what they waited on the way, so that the
+        one that waited least tells best.
+        """
+        since_ns = int(since_first_s * 10**9)
+        if packet.clock == "rtcp" and self._clock == "arrival":
+            self._start_ns, self._clock = packet.utc_ns - since_ns, packet.clock
+        elif packet.clock == self._clock == "arrival":
+            arrived_ns = self._first.utc_ns + packet.monotonic_ns - self._first.monotonic_ns
+            self._start_ns = min(self._start_ns, arrived_ns - since_ns)
+
+
+def boot_id() -> str:
+    """What tells one run of the machine from the next; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _add_stream(muxer: av.container.OutputContainer, template: VideoStream) -> VideoStream:
+    if not hasattr(muxer, "add_stream_from_template"):  # PyAV before 14
+        return muxer.add_stream(template=template)
+    try:
+        return muxer.add_stream_from_template(template)
+    except av.codec.codec.UnknownCodecError:  # a decoder with no encoder of the same name
+        return muxer.add_stream_from_template(template, opaque=True)
+
+
+def _muxer_options(container: Container, fragment_s: float) -> dict[str, str]:
+    if container == "ts":
+        return {"mpegts_copyts": "1", "flush_packets": "1"}
+    return {
+        # No index at the end: its offsets would not know of the stamps.
+        "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer",
+        "frag_duration": str(round(fragment_s * 1e6)),
+        "flush_packets": "1",
+    }
+
+
+def _utc(ns: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=ns // 1000)
