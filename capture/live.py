@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, cast
+from typing import Literal
 
 import av
 from av.container import InputContainer
@@ -119,6 +119,7 @@ class LiveSource:
         self._began_ns: int | None = None
         self._decoder: VideoCodecContext | None = None
         self._being_decoded: dict[int | None, LivePacket] = {}
+        self._newest: LivePacket | None = None
         self._decoded = 0
         self._next_pts = 0
 
@@ -156,7 +157,7 @@ class LiveSource:
         if self._decoder is None:
             self._decoder = self._video.codec_context if self._encoder is None else _decoder(self.codec)
         if packet is not None:
-            self._being_decoded[packet.packet.pts] = packet
+            self._newest = self._being_decoded[packet.packet.pts] = packet
             if len(self._being_decoded) > _REORDERING_PACKETS:
                 del self._being_decoded[next(iter(self._being_decoded))]
         try:
@@ -202,7 +203,8 @@ class LiveSource:
         return not self._stop.wait(max(0.0, ahead_s))
 
     def _live_frame(self, picture: VideoFrame) -> LiveFrame:
-        times = self._being_decoded.pop(picture.pts, None) or self._timed(Packet())
+        times = self._being_decoded.pop(picture.pts, None) or self._newest
+        assert times is not None
         if picture.pts is None:  # RTSP sends the first packet without
             picture.pts = self._next_pts
         self._next_pts = picture.pts + 1
@@ -222,7 +224,7 @@ class _Encoder:
     def __init__(self, video: VideoStream) -> None:
         self._raw = video.codec_context
         self._time_base = video.time_base or Fraction(1, 90_000)
-        self._context = cast(VideoCodecContext, av.CodecContext.create("libx264", "w"))
+        self._context = av.CodecContext.create("libx264", "w")
         # Odd sizes do not fit 4:2:0.
         self._context.width, self._context.height = self._raw.width & ~1, self._raw.height & ~1
         self._context.pix_fmt = "yuv420p"
@@ -285,7 +287,7 @@ def _is_file(address: str) -> bool:
 
 
 def _decoder(codec: str) -> VideoCodecContext:
-    return cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+    return av.CodecContext.create(codec, "r")
 
 
 def _reported_ns(packet: Packet[VideoStream]) -> int | None:

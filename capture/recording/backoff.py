@@ -8,7 +8,7 @@ _FIRST_S = 0.5
 
 
 class Backoff:
-    """Waits that double up to a longest one, each shortened by chance so that cameras do not return at once."""
+    """Waits that double up to a longest one, each shortened by chance so that cameras spread."""
 
     def __init__(self, longest_s: float) -> None:
         self._longest_s = longest_s

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.codec.codec import UnknownCodecError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -102,7 +103,7 @@ class Segment:
         if self._first_pts is None:
             self._first_pts = stamps.pts
         self._refine_start(packet, (stamps.pts - self._first_pts) * self._time_base)
-        copy: Packet[VideoStream] = Packet(bytes(packet.packet))
+        copy = Packet(bytes(packet.packet))
         copy.pts, copy.dts, copy.duration = stamps.pts, stamps.dts, stamps.duration
         copy.time_base, copy.stream = self._time_base, self._stream
         copy.is_keyframe = packet.packet.is_keyframe
@@ -180,10 +181,11 @@ def boot_id() -> str:
 
 def _add_stream(muxer: av.container.OutputContainer, template: VideoStream) -> VideoStream:
     if not hasattr(muxer, "add_stream_from_template"):  # PyAV before 14
-        return muxer.add_stream(template=template)
+        add_stream: Callable[..., VideoStream] = muxer.add_stream
+        return add_stream(template=template)
     try:
         return muxer.add_stream_from_template(template)
-    except av.codec.codec.UnknownCodecError:  # a decoder with no encoder of the same name
+    except UnknownCodecError:  # a decoder with no encoder of the same name
         return muxer.add_stream_from_template(template, opaque=True)
 
 

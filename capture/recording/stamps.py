@@ -1,7 +1,7 @@
 """Stamps: the seal after every fragment of a segment, by which a torn file is verified.
 
-A stamp holds the SHA-256 of everything before it in the file, and the journal line that the segment would
-have if it ended here. So what a crash leaves can be cut back to its longest verified prefix and journalled,
+A stamp holds the journal line that the segment would have if it ended here, and a SHA-256 over that line and
+everything before it in the file. So what a crash leaves can be cut back to its longest verified prefix and journalled,
 without decoding: decoding would not notice a lost sector anyway. Players pass stamps over: in MP4 each is a
 ``uuid`` box between fragments (ISO/IEC 14496-12, 4.2), in MPEG-TS a run of null packets (ISO/IEC 13818-1,
 2.4.3.3).
@@ -44,10 +44,11 @@ class Prefix:
 
 def stamp(container: Container, digest: bytes, line: bytes) -> bytes:
     """The stamp to append after bytes whose SHA-256 is ``digest``."""
-    content = _MARK + digest + line
+    seal = _seal(digest, line)
+    content = _MARK + seal + line
     if container == "mp4":
         return _BOX_HEADER.pack(_BOX_HEADER.size + len(content), b"uuid") + content
-    content = _MARK + _LENGTH.pack(len(line)) + digest + line
+    content = _MARK + _LENGTH.pack(len(line)) + seal + line
     return b"".join(
         _TS_NULL_HEADER + content[start : start + _TS_PAYLOAD].ljust(_TS_PAYLOAD, b"\xff")
         for start in range(0, len(content), _TS_PAYLOAD)
@@ -60,17 +61,23 @@ def verified_prefix(path: Path, container: Container) -> Prefix | None:
     with path.open("rb") as stream:
         pieces = _mp4_pieces(stream) if container == "mp4" else _ts_pieces(stream)
         for raw, stamped in pieces:
-            if stamped is not None and stamped[:_DIGEST_BYTES] != digest.digest():
-                break
+            if stamped is not None:
+                seal, line = stamped[:_DIGEST_BYTES], stamped[_DIGEST_BYTES:]
+                if seal != _seal(digest.digest(), line):
+                    break
             digest.update(raw)
             size += len(raw)
             if stamped is not None:
-                found = Prefix(size, digest.hexdigest(), stamped[_DIGEST_BYTES:])
+                found = Prefix(size, digest.hexdigest(), line)
     return found
 
 
+def _seal(digest: bytes, line: bytes) -> bytes:
+    return hashlib.sha256(digest + line).digest()
+
+
 def _mp4_pieces(stream: BinaryIO) -> Iterator[tuple[bytes, bytes | None]]:
-    """Each whole box, and of a stamp its digest and line; ends where the boxes do."""
+    """Each whole box, and of a stamp its seal and line; ends where the boxes do."""
     left = Path(stream.name).stat().st_size
     while left >= _BOX_HEADER.size:
         header = stream.read(_BOX_HEADER.size)
@@ -84,7 +91,7 @@ def _mp4_pieces(stream: BinaryIO) -> Iterator[tuple[bytes, bytes | None]]:
 
 
 def _ts_pieces(stream: BinaryIO) -> Iterator[tuple[bytes, bytes | None]]:
-    """Each whole packet, and each stamp with its digest and line; ends where the packets do."""
+    """Each whole packet, and each stamp with its seal and line; ends where the packets do."""
     while len(packet := stream.read(_TS_PACKET)) == _TS_PACKET and packet[:1] == _TS_NULL_HEADER[:1]:
         if not packet.startswith(_TS_NULL_HEADER + _MARK):
             yield packet, None

@@ -1,4 +1,4 @@
-"""A camera that misbehaves when told to: an RTSP server for the system's Python, which has GStreamer's bindings.
+"""A camera that misbehaves when told to: an RTSP server, for the system's Python with GStreamer's bindings.
 
     /usr/bin/python3 rtsp_server.py
 
@@ -18,8 +18,8 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 PIPELINE = (
     "( videotestsrc is-live=true pattern=ball ! capsfilter name=size caps=video/x-raw,format=I420,"
-    "width={width},height={height},framerate=25/1 ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
-    "bitrate=200 key-int-max=25 ! h264parse name=out ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    "width={width},height={height},framerate=25/1 ! x264enc tune=zerolatency speed-preset=ultrafast "
+    "threads=1 bitrate=200 key-int-max=25 ! h264parse name=out ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
 )
 
 
