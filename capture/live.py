@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, cast
 
 import av
 from av.container import InputContainer
@@ -287,7 +287,7 @@ def _is_file(address: str) -> bool:
 
 
 def _decoder(codec: str) -> VideoCodecContext:
-    return av.CodecContext.create(codec, "r")
+    return cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
 
 
 def _reported_ns(packet: Packet[VideoStream]) -> int | None:

@@ -66,6 +66,7 @@ class Segment:
             self._stream = _add_stream(self._muxer, template)
             self._stream.time_base = time_base
             self._muxer.start_encoding()
+            self._header_bytes = self._file.pending_bytes  # they wait for the first fragment
         except BaseException:
             self._file.close()
             raise
@@ -112,7 +113,7 @@ class Segment:
         self._added.append(copy.pts)
         # In an MP4 this packet begins or joins the fragment after the one that was written.
         written = len(self._added) if self._writes_at_once else len(self._added) - 1
-        if self._file.pending_bytes and written:
+        if written and self._file.pending_bytes > self._header_bytes:
             self._commit(written)
 
     @property
@@ -156,6 +157,7 @@ class Segment:
             )
         )
         del self._added[:written]
+        self._header_bytes = 0
 
     def _refine_start(self, packet: LivePacket, since_first_s: Fraction) -> None:
         """Better the estimate of when the first frame was captured.

@@ -1,10 +1,10 @@
 """Stamps: the seal after every fragment of a segment, by which a torn file is verified.
 
 A stamp holds the journal line that the segment would have if it ended here, and a SHA-256 over that line and
-everything before it in the file. So what a crash leaves can be cut back to its longest verified prefix and journalled,
-without decoding: decoding would not notice a lost sector anyway. Players pass stamps over: in MP4 each is a
-``uuid`` box between fragments (ISO/IEC 14496-12, 4.2), in MPEG-TS a run of null packets (ISO/IEC 13818-1,
-2.4.3.3).
+everything before it in the file. So what a crash leaves can be cut back to its longest verified prefix, and
+journalled, without decoding: decoding would not notice a lost sector anyway. Players pass stamps over: in MP4
+each is a ``uuid`` box between fragments (ISO/IEC 14496-12, 4.2), in MPEG-TS a run of null packets
+(ISO/IEC 13818-1, 2.4.3.3).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     /usr/bin/python3 rtsp_server.py
 
-Prints its port, then serves ``/camera`` (320x240, 25 fps, a key frame a second) and ``/proxy`` (160x120).
+Prints its port, then serves ``/camera`` (320x240, 25 fps, a key frame each 12) and ``/proxy`` (160x120).
 Reads a word a line: ``drop`` closes every connection, ``stall``/``resume`` stop and go on sending,
 ``resize WIDTH HEIGHT`` changes the size within the stream, ``jump SECONDS`` sets its time stamps ahead.
 """
@@ -16,10 +16,12 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
+GOP = 12
 PIPELINE = (
     "( videotestsrc is-live=true pattern=ball ! capsfilter name=size caps=video/x-raw,format=I420,"
     "width={width},height={height},framerate=25/1 ! x264enc tune=zerolatency speed-preset=ultrafast "
-    "threads=1 bitrate=200 key-int-max=25 ! h264parse name=out ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    "threads=1 bitrate=200 key-int-max={gop} ! "
+    "h264parse name=out ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
 )
 
 
@@ -29,7 +31,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.stalled = False
         self.medias = []
         self.set_shared(True)
-        self.set_launch(PIPELINE.format(width=width, height=height))
+        self.set_launch(PIPELINE.format(width=width, height=height, gop=GOP))
         self.connect("media-configure", self._configure)
 
     def _configure(self, _factory, media):
