@@ -44,8 +44,7 @@ class CurrentStem:
 
 @dataclass(frozen=True)
 class _GapStart:
-    utc_ns: int
-    monotonic_ns: int | None
+    monotonic_ns: int
     reason: str
 
 
@@ -97,9 +96,8 @@ class FootageWriter:
         self._slot = -1
         self._dropped = 0
         self._unnoted: list[Entry] = []
-        self._began = (time.time_ns(), time.monotonic_ns())
-        self._last_written = self._began
-        self._clock_offset_ns = self._began[0] - self._began[1]
+        self._written_until_ns = self._last_arrival_ns = time.monotonic_ns()
+        self._clock_offset_ns = time.time_ns() - time.monotonic_ns()
         self._clock_was_set = False
         self._gap = self._gap_since_last_run()
         self._disk_backoff = Backoff(options.longest_backoff_s)
@@ -164,7 +162,7 @@ class FootageWriter:
             self._write(packet)
             return
         self._segment.add(packet, stamps)
-        self._last_written = (packet.utc_ns, packet.monotonic_ns)
+        self._last_arrival_ns = packet.monotonic_ns
         if not self._is_proxy:
             self._status.add(packets=1, bytes=source.size)
 
@@ -225,12 +223,12 @@ class FootageWriter:
         if not self._is_proxy:
             self._current.value = None
         segment, self._segment = self._segment, None
-        if reason and self._gap is None:
-            self._gap = _GapStart(*self._last_written, reason)
+        if segment is not None:
+            self._close(segment)
         if reason:
-            self._status.set(last_error=reason)
-        if segment is None:
-            return
+            self._open_gap(reason)
+
+    def _close(self, segment: Segment) -> None:
         try:
             line = segment.finish()
             self._note(line.model_copy(update={"telemetry": self._telemetry_of(line)}))
@@ -239,10 +237,16 @@ class FootageWriter:
             self._drop(segment.unwritten)
             raise
         finally:
+            self._written_until_ns = segment.written_until_ns
             segment.close()
         if not self._is_proxy:
             self._status.add(segments=1)
         _log.info("closed %s", segment.path)
+
+    def _open_gap(self, reason: str) -> None:
+        self._status.set(last_error=reason)
+        if self._gap is None:
+            self._gap = _GapStart(self._written_until_ns, reason)
 
     def _telemetry_of(self, line: SegmentClosed) -> str:
         if self._telemetry is None or self._is_proxy:
@@ -266,9 +270,8 @@ class FootageWriter:
             segment.close()
             self._left_a_part = True
             self._drop(segment.unwritten)
-        if self._gap is None:
-            self._gap = _GapStart(*self._last_written, reason)
-        self._status.set(last_error=reason)
+            self._written_until_ns = segment.written_until_ns
+        self._open_gap(reason)
 
     def _disk_failed(self, error: OSError) -> None:
         self.give_up(f"the disk fails ({error.strerror})")
@@ -298,7 +301,7 @@ class FootageWriter:
             self._note(ClockStepped(from_utc=_utc(now_ns - stepped_ns), to_utc=_utc(now_ns)))
 
     def _explain(self, jump: JumpError, packet: LivePacket) -> str:
-        silent_s = (packet.monotonic_ns - self._last_written[1]) / 1e9
+        silent_s = (packet.monotonic_ns - self._last_arrival_ns) / 1e9
         if abs(silent_s - jump.step_s) < _STALL_TOLERANCE_S:
             return f"no packet for {silent_s:.1f} s"
         return str(jump)
@@ -313,13 +316,13 @@ class FootageWriter:
         ]
         if not ends or self._is_proxy:
             return None
-        return _GapStart(round(ends[-1].timestamp() * 1e6) * 1000, None, "the recorder was not running")
+        ago_ns = time.time_ns() - round(ends[-1].timestamp() * 1e6) * 1000
+        return _GapStart(time.monotonic_ns() - ago_ns, "the recorder was not running")
 
     def _note_gap(self, utc_ns: int, monotonic_ns: int) -> None:
         gap, self._gap = self._gap, None
         assert gap is not None
-        # By the clock of now, though it may have been set meanwhile.
-        lasted_ns = utc_ns - gap.utc_ns if gap.monotonic_ns is None else monotonic_ns - gap.monotonic_ns
+        lasted_ns = monotonic_ns - gap.monotonic_ns  # the clock may have been set meanwhile
         if lasted_ns <= 0:
             return
         reason = f"proxy stream: {gap.reason}" if self._is_proxy else gap.reason

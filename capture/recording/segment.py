@@ -73,6 +73,7 @@ class Segment:
         assert self._stream.time_base is not None
         self._time_base = time_base
         self._first, self._start_ns, self._clock = first, first.utc_ns, first.clock
+        self._start_monotonic_ns = first.monotonic_ns
         self._first_pts: int | None = None
         self._added: list[int] = []  # pts of packets that the file does not hold yet
         context = template.codec_context
@@ -115,6 +116,11 @@ class Segment:
         written = len(self._added) if self._writes_at_once else len(self._added) - 1
         if written and self._file.pending_bytes > self._header_bytes:
             self._commit(written)
+
+    @property
+    def written_until_ns(self) -> int:
+        """Capture time of the last frame that the file holds, by the monotonic clock."""
+        return self._start_monotonic_ns + round(self._line.duration_s * 1e9)
 
     @property
     def unwritten(self) -> int:
@@ -162,15 +168,17 @@ class Segment:
     def _refine_start(self, packet: LivePacket, since_first_s: Fraction) -> None:
         """Better the estimate of when the first frame was captured.
 
-        A sender report gives it outright. Packets arrive late by what they waited on the way, so that the
-        one that waited least tells best.
+        Packets arrive late by what they waited on the way, so that the one that waited least tells best. A
+        sender report says it outright.
         """
         since_ns = int(since_first_s * 10**9)
-        if packet.clock == "rtcp" and self._clock == "arrival":
-            self._start_ns, self._clock = packet.utc_ns - since_ns, packet.clock
-        elif packet.clock == self._clock == "arrival":
-            arrived_ns = self._first.utc_ns + packet.monotonic_ns - self._first.monotonic_ns
-            self._start_ns = min(self._start_ns, arrived_ns - since_ns)
+        self._start_monotonic_ns = min(self._start_monotonic_ns, packet.monotonic_ns - since_ns)
+        if self._clock == "arrival":
+            if packet.clock == "rtcp":
+                self._start_ns, self._clock = packet.utc_ns - since_ns, packet.clock
+            else:
+                earlier_ns = self._first.monotonic_ns - self._start_monotonic_ns
+                self._start_ns = self._first.utc_ns - earlier_ns
 
 
 def boot_id() -> str:
