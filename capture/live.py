@@ -259,7 +259,8 @@ def _open(address: str, transport: Transport, timeouts: tuple[float, float]) -> 
             return av.open(
                 f"file:{address}", options={"protocol_whitelist": "file"}, metadata_errors="ignore"
             )
-        options = {"protocol_whitelist": _NETWORK_PROTOCOLS}
+        # The frame rate is not asked for: to guess it FFmpeg would hold back the first second.
+        options = {"protocol_whitelist": _NETWORK_PROTOCOLS, "fpsprobesize": "0"}
         if address.startswith("rtsp"):
             options |= {"rtsp_transport": transport, "buffer_size": str(_UDP_BUFFER_BYTES)}
         return av.open(address, options=options, timeout=timeouts, metadata_errors="ignore")

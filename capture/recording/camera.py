@@ -27,7 +27,7 @@ class CameraThreads:
         address: of the stream.
         writer: where its packets go.
         options: how to connect, and how much may wait for the disk.
-        status: told of the connection; None for a proxy, whose troubles are not the camera's.
+        status: told of the connection.
         stop: ends both threads; what came until then is written.
     """
 
@@ -37,7 +37,7 @@ class CameraThreads:
         *,
         writer: FootageWriter,
         options: RecordOptions,
-        status: StatusBoard | None,
+        status: StatusBoard,
         stop: threading.Event,
     ) -> None:
         self._address = address
@@ -67,7 +67,7 @@ class CameraThreads:
         while not self._stop.is_set():
             try:
                 with self._connect() as source:
-                    self._tell(connected=True, reconnects=connections)
+                    self._status.set(connected=True, reconnects=connections)
                     connections += 1
                     if self._read_until_it_ends(source, backoff):
                         break
@@ -77,14 +77,14 @@ class CameraThreads:
             except Exception as error:  # a fault of ours or of a library stops no camera
                 _log.exception("reading %s", without_credentials(self._address))
                 reason = f"reading failed ({error})"
-            self._tell(connected=False)
+            self._status.set(connected=False)
             if self._stop.is_set():
                 break
             self._queue.put(Lost(reason))
             wait_s = backoff.next_s()
             _log.warning("%s %s; next attempt in %.1f s", without_credentials(self._address), reason, wait_s)
             self._stop.wait(wait_s)
-        self._tell(connected=False)
+        self._status.set(connected=False)
         self._is_over.set()
 
     def _connect(self) -> LiveSource:
@@ -104,12 +104,8 @@ class CameraThreads:
                 return True
             backoff.reset()
             self._queue.put(packet)
-            self._tell(last_packet_utc=datetime.fromtimestamp(time.time(), timezone.utc))
+            self._status.set(last_packet_utc=datetime.fromtimestamp(time.time(), timezone.utc))
         return source.finite or self._stop.is_set()
-
-    def _tell(self, **values: object) -> None:
-        if self._status is not None:
-            self._status.set(**values)
 
     def _write(self) -> None:
         while True:

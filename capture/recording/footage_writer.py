@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _CLOCK_STEP_NS = 10**9
 _FULL_DISK_WAIT_S = 1.0
 _STALL_TOLERANCE_S = 1.0
+_NOT_RUNNING = "the recorder was not running"
 
 
 class CurrentStem:
@@ -55,7 +56,7 @@ class FootageWriter:
         folder: the camera's, which exists.
         options: how to record.
         calibration: hash of the camera's, or empty.
-        status: told of what is written and lost.
+        status: told of what this stream writes and loses.
         make_room: deletes old footage; called when the disk is full.
         telemetry: asked for what belongs to each segment as it closes.
         stop: once it is set, a full disk is not waited for.
@@ -86,7 +87,6 @@ class FootageWriter:
         self._current = current
         self._is_proxy = is_proxy
         self._names = SegmentNames(folder)
-        self._stem = ""
         self._followed: str | None = None
         self._source: Connected | None = None
         self._repair = TimestampRepair(time_base=Fraction(1), longest_step_s=options.longest_step_s)
@@ -163,8 +163,7 @@ class FootageWriter:
             return
         self._segment.add(packet, stamps)
         self._last_arrival_ns = packet.monotonic_ns
-        if not self._is_proxy:
-            self._status.add(packets=1, bytes=source.size)
+        self._status.add(packets=1, bytes=source.size)
 
     def _begins_a_segment(self, packet: LivePacket) -> bool:
         assert self._source is not None
@@ -239,12 +238,14 @@ class FootageWriter:
         finally:
             self._written_until_ns = segment.written_until_ns
             segment.close()
-        if not self._is_proxy:
-            self._status.add(segments=1)
+        self._status.add(segments=1)
         _log.info("closed %s", segment.path)
 
     def _open_gap(self, reason: str) -> None:
         self._status.set(last_error=reason)
+        if self._gap is not None and self._gap.reason == _NOT_RUNNING:
+            self._written_until_ns = time.monotonic_ns()
+            self._note_gap(time.time_ns(), self._written_until_ns)
         if self._gap is None:
             self._gap = _GapStart(self._written_until_ns, reason)
 
@@ -287,8 +288,7 @@ class FootageWriter:
 
     def _drop(self, packets: int) -> None:
         self._dropped += packets
-        if not self._is_proxy:
-            self._status.add(dropped=packets)
+        self._status.add(dropped=packets)
 
     def _watch_clock(self, packet: LivePacket) -> None:
         """Notice that the machine's clock was set, of which the next segments' names and times will tell."""
@@ -317,7 +317,7 @@ class FootageWriter:
         if not ends or self._is_proxy:
             return None
         ago_ns = time.time_ns() - round(ends[-1].timestamp() * 1e6) * 1000
-        return _GapStart(time.monotonic_ns() - ago_ns, "the recorder was not running")
+        return _GapStart(time.monotonic_ns() - ago_ns, _NOT_RUNNING)
 
     def _note_gap(self, utc_ns: int, monotonic_ns: int) -> None:
         gap, self._gap = self._gap, None
@@ -326,8 +326,7 @@ class FootageWriter:
         if lasted_ns <= 0:
             return
         reason = f"proxy stream: {gap.reason}" if self._is_proxy else gap.reason
-        if not self._is_proxy:
-            self._status.add(gap_s=lasted_ns / 1e9)
+        self._status.add(gap_s=lasted_ns / 1e9)
         self._note(Gap(from_utc=_utc(utc_ns - lasted_ns), to_utc=_utc(utc_ns), reason=reason))
 
     def _note(self, *entries: Entry) -> None:

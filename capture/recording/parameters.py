@@ -43,11 +43,7 @@ def parameters_in(codec: str, packet: bytes) -> bytes:
 
 
 def template_from(codec: str, key_frame: bytes) -> VideoStream | None:
-    """A stream described by a key frame alone, to copy packets by; None where it does not tell enough.
-
-    Raises:
-        InputError: never; a key frame that cannot be read tells nothing.
-    """
+    """A stream described by a key frame alone, to copy packets by; None where it does not tell enough."""
     if codec not in _RAW_FORMATS:
         return None
     try:
@@ -59,7 +55,7 @@ def template_from(codec: str, key_frame: bytes) -> VideoStream | None:
 
 
 def _annex_b(packet: bytes) -> Iterator[bytes]:
-    """NAL units between start codes; the last is cut at 64 bytes, since no parameter set comes last."""
+    """NAL units between start codes; the last, a slice, is left out."""
     if not packet.startswith((b"\0\0\1", b"\0\0\0\1")):
         return
     start = packet.find(b"\0\0\1") + 3

@@ -120,8 +120,10 @@ class Recorder:
             ) from None
 
     def _threads(self, source: SourceSpec, board: StatusBoard, stop: threading.Event) -> list[CameraThreads]:
+        streams = [(source.url, board, False)]
+        if source.proxy_url is not None:  # its troubles are not the camera's
+            streams.append((source.proxy_url, StatusBoard(f"{source.name} proxy"), True))
         current = CurrentStem()
-        streams = [(source.url, False)] + ([(source.proxy_url, True)] if source.proxy_url else [])
         return [
             CameraThreads(
                 url,
@@ -129,7 +131,7 @@ class Recorder:
                     source.folder(self._out),
                     options=self._options,
                     calibration=source.calibration.content_hash if source.calibration else "",
-                    status=board,
+                    status=status,
                     make_room=self._make_room,
                     telemetry=self._telemetry,
                     stop=stop,
@@ -137,10 +139,10 @@ class Recorder:
                     is_proxy=is_proxy,
                 ),
                 options=self._options,
-                status=None if is_proxy else board,
+                status=status,
                 stop=stop,
             )
-            for url, is_proxy in streams
+            for url, status, is_proxy in streams
         ]
 
     def _make_room(self) -> Sequence[Path]:

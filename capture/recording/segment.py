@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Segment:
-    """Packets copied into a file that a crash at any instant leaves readable up to half a second before.
+    """Packets copied into a file that a crash at any instant leaves readable up to its last fragment.
 
     Args:
         path: its final name.
@@ -34,7 +34,7 @@ class Segment:
         first: the packet it begins with.
         dropped: packets lost since the last segment.
         calibration: hash of the camera's calibration, or empty.
-        fragment_s: longest fragment of an MP4: packets wait so long before they are written.
+        fragment_s: longest fragment: packets wait so long to be written together.
         fsync_s, wait_for_room: as ``SegmentFile`` has it.
 
     Raises:
@@ -56,7 +56,7 @@ class Segment:
         wait_for_room: Callable[[OSError], None],
     ) -> None:
         container: Container = "ts" if path.suffix == SUFFIXES["ts"] else "mp4"
-        self._writes_at_once = container == "ts"
+        self._container, self._fragment_s = container, fragment_s
         self._file = SegmentFile(path, container=container, fsync_s=fsync_s, wait_for_room=wait_for_room)
         try:
             self._muxer = av.open(
@@ -76,6 +76,7 @@ class Segment:
         self._start_monotonic_ns = first.monotonic_ns
         self._first_pts: int | None = None
         self._added: list[int] = []  # pts of packets that the file does not hold yet
+        self._fragment_dts = 0
         context = template.codec_context
         self._line = SegmentClosed(
             file=path.name,
@@ -112,10 +113,10 @@ class Segment:
         self._muxer.mux(copy)
         assert copy.pts is not None  # by now in the unit of the file
         self._added.append(copy.pts)
-        # In an MP4 this packet begins or joins the fragment after the one that was written.
-        written = len(self._added) if self._writes_at_once else len(self._added) - 1
-        if written and self._file.pending_bytes > self._header_bytes:
+        written = self._written(stamps)
+        if written:
             self._commit(written)
+            self._fragment_dts = stamps.dts
 
     @property
     def written_until_ns(self) -> int:
@@ -143,6 +144,14 @@ class Segment:
     def close(self) -> None:
         """Let go of the file; one that was not finished is left for a salvage."""
         self._file.close()
+
+    def _written(self, stamps: Stamps) -> int:
+        """How many packets the muxer has let go of, where that makes a fragment."""
+        if self._container == "ts":
+            is_due = (stamps.dts - self._fragment_dts) * self._time_base >= self._fragment_s
+            return len(self._added) if is_due else 0
+        # The MP4 muxer cuts a fragment when the packet after it comes, which is this one.
+        return len(self._added) - 1 if self._file.pending_bytes > self._header_bytes else 0
 
     def _commit(self, written: int) -> None:
         line = self._line

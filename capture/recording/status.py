@@ -16,7 +16,7 @@ class CameraStatus:
         name: the camera's.
         connected: whether packets are expected to come now.
         last_packet_utc: arrival of the newest packet; None before the first.
-        packets, bytes: written to segments, those of a proxy stream not counted.
+        packets, bytes: given to segments; those of a proxy stream count nowhere.
         dropped: packets that came and were not written, whatever the reason.
         reconnects: connections after the first.
         segments: closed under their final names.

@@ -196,6 +196,25 @@ def test_time_between_two_runs_is_noted(footage: MakeFootage) -> None:
     assert (gap.from_utc, gap.to_utc, gap.reason) == (utc(0.76), utc(100), "the recorder was not running")
 
 
+def test_camera_that_does_not_answer_after_a_restart_is_told_from_the_time_before(
+    footage: MakeFootage, fake_clock: FakeClock
+) -> None:
+    first = footage()
+    first.connect()
+    first.take(live_packets(20))
+    first.writer.finish()
+    fake_clock.go_on(50)
+    second = footage()
+    second.take([Lost("did not answer within 10 s")])
+    second.connect()
+    second.take(live_packets(20, at_s=100))
+    second.writer.finish()
+    assert [(gap.from_utc, gap.to_utc, gap.reason) for gap in second.gaps] == [
+        (utc(0.76), utc(50), "the recorder was not running"),
+        (utc(50), utc(100), "did not answer within 10 s"),
+    ]
+
+
 def test_drops_of_a_slow_disk_are_counted_and_noted(footage: MakeFootage) -> None:
     made = footage()
     made.connect()
@@ -362,4 +381,3 @@ def test_proxy_takes_the_name_of_the_segment_beside_it(footage: MakeFootage) -> 
     assert len(own) == 2 and len(small_ones) == 3
     assert small_ones[:2] == [file.replace(".mp4", ".proxy.mp4") for file in own]
     assert [gap.reason for gap in main.gaps] == ["proxy stream: broke off"]
-    assert main.status.snapshot().packets == 100 and proxy.status.snapshot().packets == 0
