@@ -1,6 +1,6 @@
 """The footage's journal: ``<vehicle>/<camera>/journal.jsonl``, a JSON line for whatever happened to it.
 
-Lines are only ever appended, each in one write and then fsynced, so that a power cut costs the last line at
+Lines are only ever appended, and each is fsynced, so that a power cut costs the last line at
 most. A line that is cut off is passed over in reading, and the next one written starts on a line of its own.
 """
 
@@ -93,6 +93,17 @@ class Gap(_Entry):
     reason: str
 
 
+class ClockStepped(_Entry):
+    """The machine's clock was set, from one moment to another, while a camera was recorded.
+
+    Times in the journal are the clock's own: those before this line go by the old setting.
+    """
+
+    event: Literal["clock"] = "clock"
+    from_utc: datetime
+    to_utc: datetime
+
+
 class Removed(_Entry):
     """A file is gone: deleted for room, moved off the vehicle, or set aside as unusable; and why."""
 
@@ -112,7 +123,7 @@ class Uploaded(_Entry):
     url: str
 
 
-Entry = SegmentClosed | Gap | Removed | Uploaded
+Entry = SegmentClosed | Gap | ClockStepped | Removed | Uploaded
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="event")])
 
@@ -124,7 +135,9 @@ def append(folder: Path, entry: Entry) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         line = entry.model_dump_json().encode() + b"\n"
-        os.write(descriptor, line if _ends_a_line(descriptor) else b"\n" + line)
+        rest = line if _ends_a_line(descriptor) else b"\n" + line
+        while rest:  # a disk that is nearly full takes a part
+            rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Camera to footage that a power cut cannot spoil: record, rotate, salvage."""

@@ -1,0 +1,156 @@
+"""Live sources: packets as they come, with times that mean something, and errors that say what to do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from catseye.capture import live
+from catseye.capture.live import LiveSource, without_credentials
+from catseye.errors import InputError
+
+WriteVideo = Callable[..., Path]
+Pictures = Callable[..., Any]
+
+
+@pytest.fixture
+def film(tmp_path: Path, write_video: WriteVideo, moving: Pictures) -> Path:
+    """A second and a half at 25 fps."""
+    return write_video(tmp_path / "film.mp4", moving(), range(0, 1500, 40), b_frames=2)
+
+
+def test_file_is_played_at_the_speed_it_was_filmed_at(film: Path) -> None:
+    with LiveSource(str(film)) as source:
+        began = time.monotonic_ns()
+        packets = list(source.packets())
+    assert len(packets) == 38 and source.finite
+    first_dts = packets[0].packet.dts
+    for packet in packets:
+        due_ns = int((packet.packet.dts - first_dts) * source.time_base * 10**9)
+        assert packet.monotonic_ns - began >= due_ns
+    assert {packet.clock for packet in packets} == {"arrival"}
+
+
+def test_playing_ends_when_told(film: Path) -> None:
+    stop = threading.Event()
+    with LiveSource(str(film), stop=stop) as source:
+        packets = source.packets()
+        next(packets)
+        stop.set()
+        assert len(list(packets)) == 0
+
+
+def test_frames_are_those_of_the_packets_with_their_times(
+    film: Path, number_of: Callable[[Any], int]
+) -> None:
+    with LiveSource(str(film)) as source:
+        arrived, frames = {}, []
+        for packet in source.packets():
+            arrived[packet.packet.pts] = packet
+            frames += source.decode(packet)
+        frames += source.decode(None)
+    assert [number_of(frame.frame.planes.y[..., None].repeat(2, -1)) for frame in frames] == list(range(38))
+    assert [frame.frame.index for frame in frames] == list(range(38))
+    for frame in frames:
+        packet = arrived[frame.frame.pts]
+        assert (frame.utc_ns, frame.monotonic_ns) == (packet.utc_ns, packet.monotonic_ns)
+
+
+def test_file_that_states_its_time_gives_it(film: Path, remux: Callable[..., Path], tmp_path: Path) -> None:
+    stated = remux(film, tmp_path / "stated.mp4", metadata={"creation_time": "2026-05-04T03:02:01.000000Z"})
+    with LiveSource(str(stated)) as source:
+        packets = list(source.packets())
+    start_ns = int(datetime(2026, 5, 4, 3, 2, 1, tzinfo=timezone.utc).timestamp()) * 10**9
+    assert {packet.clock for packet in packets} == {"file"}
+    first_pts = packets[0].packet.pts
+    for packet in packets:
+        since_ns = (packet.packet.pts - first_pts) * source.time_base * 10**9
+        assert packet.utc_ns - start_ns == pytest.approx(float(since_ns), abs=1e3)
+
+
+def test_raw_pictures_are_encoded_a_key_frame_a_second(
+    tmp_path: Path, moving: Pictures, number_of: Callable[[Any], int]
+) -> None:
+    path = tmp_path / "raw.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(38):
+            picture = av.VideoFrame.from_ndarray(moving()(number), format="rgb24").reformat(format="yuv420p")
+            container.mux(stream.encode(picture))
+    with LiveSource(str(path)) as source:
+        packets = list(source.packets())
+        assert (source.codec, source.stream) == ("h264", None)
+    assert [packet.packet.is_keyframe for packet in packets] == [number in (0, 25) for number in range(38)]
+    assert [packet.packet.pts * source.time_base for packet in packets] == [
+        Fraction(number, 25) for number in range(38)
+    ]
+    with LiveSource(str(path)) as source:
+        frames = list(source.frames())
+    assert [number_of(np.dstack([frame.frame.planes.y] * 2)) for frame in frames] == list(range(38))
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        ("/nowhere/film.mp4", "no such file"),
+        ("/dev/video99", "cannot be opened"),
+        ("rtsp://user:secret@127.0.0.1:9/camera", "cannot be opened"),
+        ("http://127.0.0.1:9/camera", "cannot be opened"),
+    ],
+)
+def test_source_that_is_not_there(address: str, fault: str) -> None:
+    with pytest.raises(InputError, match=fault) as caught:
+        LiveSource(address)
+    assert "secret" not in str(caught.value)
+
+
+def test_file_without_video(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(InputError, match="has no video"):
+        LiveSource(str(path))
+
+
+def test_device_is_asked_for_what_it_compresses_first(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def open_device(name: str, **given: Any) -> Any:
+        asked.append((given["format"], given["options"].get("input_format")))
+        if asked[-1][1] == "h264":
+            raise av.error.InvalidDataError(22, "no such format")
+        return real_open(str(film))
+
+    real_open = av.open
+    device = tmp_path / "video0"
+    device.touch()
+    monkeypatch.setattr(av, "open", open_device)
+    live._open_v4l2(str(device), (1.0, 1.0)).close()
+    assert asked == [("v4l2", "h264"), ("v4l2", "mjpeg")]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://user:secret@camera/1", "rtsp://camera/1"),
+        ("rtsp://camera/a@b", "rtsp://camera/a@b"),
+        ("/footage/a@b.mp4", "/footage/a@b.mp4"),
+    ],
+)
+def test_addresses_are_shown_without_credentials(address: str, shown: str) -> None:
+    assert without_credentials(address) == shown
