@@ -25,12 +25,10 @@ from catseye.capture.journal import (
     append,
     fsync_folder,
 )
+from catseye.capture.telemetry import TELEMETRY_SUFFIX
 from catseye.errors import InputError, UsageError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".ts", ".mkv", ".mov", ".avi"})
-TELEMETRY_SUFFIX = ".telemetry.csv"
-"""``<utc start>.telemetry.csv`` beside a segment is its telemetry."""
-
 _log = logging.getLogger(__name__)
 
 

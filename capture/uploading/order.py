@@ -8,7 +8,8 @@ from pathlib import Path
 
 from catseye.capture import journal
 from catseye.capture.journal import LOCK_SUFFIX, PROXY_SUFFIX, SegmentClosed, Uploaded
-from catseye.capture.retention import TELEMETRY_SUFFIX, StoredSegment, group
+from catseye.capture.retention import StoredSegment, group
+from catseye.capture.telemetry import TELEMETRY_SUFFIX
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,9 @@ class _Unfinished(BaseModel):
 class S3Target:
     """A prefix in a bucket. Every part is sent with its MD5, which the server checks before it takes it.
 
-    An object counts as held when its size and its ETag are those of the source (the MD5 of one part, or the MD5
-    of the parts' MD5s); where the server makes its ETags otherwise, as under KMS encryption, the object is read
-    back.
+    An object counts as held when its size and its ETag are those of the source (the MD5 of one part, or the
+    MD5 of the parts' MD5s); where the server makes its ETags otherwise, as under KMS encryption, the object
+    is read back.
 
     Args:
         filesystem: an ``s3fs.S3FileSystem`` that does not retry on its own.

@@ -34,7 +34,7 @@ class Source:
         return cls(path, size_bytes, digest.hexdigest())
 
     def blocks(self, block_bytes: int) -> Iterator[tuple[int, bytes]]:
-        """Offset and content of consecutive blocks, all but the last of ``block_bytes``; an empty one of nothing.
+        """Offset and content of consecutive blocks, all but the last of ``block_bytes``; at least one.
 
         The last block comes only after all has been found to have the ``sha256``, so that whoever sends them
         cannot finish with content that has changed.

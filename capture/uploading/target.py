@@ -17,8 +17,8 @@ from catseye.errors import InputError, MissingExtraError
 class Target(Protocol):
     """A folder elsewhere. Names are relative to it, with slashes.
 
-    fsspec's own file objects send a file in one life of a process: one that was killed leaves nothing to go on
-    from. So there are two targets of our own: S3's multipart uploads, and appending for whatever can append.
+    fsspec's own file objects send a file in one life of a process: one that was killed leaves nothing to go
+    on from. So there are two targets of our own: S3's multipart uploads, and appending for the rest.
 
     Methods raise ``OSError`` where another attempt may help, ``PermissionError`` and ``FileNotFoundError``
     where not.

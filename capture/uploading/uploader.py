@@ -72,8 +72,8 @@ def upload(
     """Copy every closed segment, its proxy, its telemetry and the journals to a folder at any fsspec URL.
 
     It may be killed at any time and run again: it goes on within the file that it was at. A file counts as
-    uploaded when the target has shown its size and checksum; the journal then says so. Nothing at the target is
-    overwritten but a journal by the same journal grown longer.
+    uploaded when the target has shown its size and checksum; the journal then says so. Nothing at the target
+    is overwritten but a journal by the same journal grown longer.
 
     Args:
         footage: folder of all vehicles and cameras, as ``record`` writes it.
