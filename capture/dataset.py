@@ -164,14 +164,15 @@ def read_telemetry_table(folder: Path) -> dict[str, Telemetry]:
     if not (folder / TELEMETRY_NAME).exists():
         return {}
     table = pq.read_table(folder / TELEMETRY_NAME)
-    owners = np.array(table["source_sha256"].to_pylist(), dtype=str)
+    owners = table["source_sha256"].combine_chunks().dictionary_encode()
     # Tables of the first version have no place.
     names = [name for name in _TELEMETRY_SCHEMA.names[1:] if name in table.column_names]
     columns = {name: table[name].to_numpy() for name in names}
-    return {
-        str(sha): Telemetry(**{name: column[owners == sha] for name, column in columns.items()})
-        for sha in np.unique(owners)
-    }
+    found: dict[str, Telemetry] = {}
+    for code, sha in enumerate(owners.dictionary.to_pylist()):
+        rows = np.flatnonzero(owners.indices.to_numpy() == code)
+        found[sha] = Telemetry(**{name: column[rows] for name, column in columns.items()})
+    return found
 
 
 def fingerprint(clips: Sequence[Clip], options: ClipOptions) -> str:
