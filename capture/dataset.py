@@ -17,6 +17,7 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import Field
 
 from catseye.capture.manifest import Clip, read_clips, write_clips
@@ -31,6 +32,15 @@ __all__ = ["Clip", "ClipOptions", "Dataset", "DatasetInfo", "fingerprint", "open
 INFO_NAME, CLIPS_NAME, TELEMETRY_NAME = "dataset.json", "clips.parquet", "telemetry.parquet"
 SHARDS_NAME, WORK_NAME = "shards", ".work"
 _REMEDY = "make it with: catseye ingest"
+_TELEMETRY_SCHEMA = pa.schema(
+    [
+        ("source_sha256", pa.string()),
+        ("time_s", pa.float64()),
+        ("speed_mps", pa.float32()),
+        ("latitude_deg", pa.float64()),
+        ("longitude_deg", pa.float64()),
+    ]
+)
 
 
 class ClipOptions(Contract):
@@ -154,9 +164,15 @@ def read_telemetry_table(folder: Path) -> dict[str, Telemetry]:
     if not (folder / TELEMETRY_NAME).exists():
         return {}
     table = pq.read_table(folder / TELEMETRY_NAME)
-    owners = np.array(table["source_sha256"].to_pylist(), dtype=str)
-    times_s, speeds = table["time_s"].to_numpy(), table["speed_mps"].to_numpy()
-    return {str(sha): Telemetry(times_s[owners == sha], speeds[owners == sha]) for sha in np.unique(owners)}
+    owners = table["source_sha256"].combine_chunks().dictionary_encode()
+    # Tables of the first version have no place.
+    names = [name for name in _TELEMETRY_SCHEMA.names[1:] if name in table.column_names]
+    columns = {name: table[name].to_numpy() for name in names}
+    found: dict[str, Telemetry] = {}
+    for code, sha in enumerate(owners.dictionary.to_pylist()):
+        rows = np.flatnonzero(owners.indices.to_numpy() == code)
+        found[sha] = Telemetry(**{name: column[rows] for name, column in columns.items()})
+    return found
 
 
 def fingerprint(clips: Sequence[Clip], options: ClipOptions) -> str:
@@ -170,14 +186,13 @@ def fingerprint(clips: Sequence[Clip], options: ClipOptions) -> str:
 
 
 def _telemetry_table(telemetry: Mapping[str, Telemetry]) -> pa.Table:
-    columns: dict[str, Any] = {
-        "source_sha256": [sha for sha, found in telemetry.items() for _ in found.time_s],
-        "time_s": np.concatenate([np.zeros(0), *(found.time_s for found in telemetry.values())]),
-        "speed_mps": np.concatenate(
-            [np.zeros(0, np.float32), *(found.speed_mps for found in telemetry.values())]
-        ),
-    }
-    schema = pa.schema(
-        [("source_sha256", pa.string()), ("time_s", pa.float64()), ("speed_mps", pa.float32())]
-    )
-    return pa.table(columns, schema=schema)
+    def column(name: str) -> NDArray[Any]:
+        parts = ((found, getattr(found, name)) for found in telemetry.values())
+        return np.concatenate(
+            [np.zeros(0), *(np.full(len(of.time_s), np.nan) if part is None else part for of, part in parts)]
+        )
+
+    columns: dict[str, Any] = {name: column(name) for name in _TELEMETRY_SCHEMA.names[1:]}
+    columns["source_sha256"] = [sha for sha, found in telemetry.items() for _ in found.time_s]
+    columns["speed_mps"] = columns["speed_mps"].astype(np.float32)
+    return pa.table(columns, schema=_TELEMETRY_SCHEMA)

@@ -14,8 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from catseye.capture.clips import ClipReader
-from catseye.capture.dataset import Dataset, fingerprint, open_dataset, read_telemetry_table
+from catseye.capture.dataset import (
+    ClipOptions,
+    Dataset,
+    fingerprint,
+    open_dataset,
+    read_telemetry_table,
+    write_dataset,
+)
 from catseye.capture.ingestion import ingest
+from catseye.capture.telemetry import Telemetry
 from catseye.errors import InputError
 
 
@@ -55,6 +63,27 @@ def test_telemetry_is_kept_as_it_was_given(dataset: Dataset) -> None:
     np.testing.assert_array_equal(samples.speed_mps, [3, 4])
     table = pq.read_table(Path(dataset.url) / "telemetry.parquet")
     assert table["source_sha256"].to_pylist() == [dataset.clips[0].source_sha256] * 2
+
+
+def test_telemetry_keeps_its_place_and_tables_without_one_load(dataset: Dataset, tmp_path: Path) -> None:
+    placed = Telemetry(
+        np.array([0.0, 1.0]),
+        np.array([3, 4], dtype=np.float32),
+        np.array([48.5, np.nan]),
+        np.array([11.0, 12.0]),
+    )
+    plain = Telemetry(np.array([5.0]), np.array([6], dtype=np.float32))
+    write_dataset(tmp_path, dataset.clips, {"b": placed, "a": plain}, ClipOptions(**dict(dataset.info)))
+    found = read_telemetry_table(tmp_path)
+    assert set(found) == {"a", "b"} and np.isnan(found["a"].latitude_deg).all()  # type: ignore[arg-type]  # not None
+    for name in ("time_s", "speed_mps", "latitude_deg", "longitude_deg"):
+        np.testing.assert_array_equal(getattr(found["b"], name), getattr(placed, name))
+    assert found["b"].speed_mps.dtype == np.float32 and found["b"].latitude_deg.dtype == np.float64  # type: ignore[union-attr]  # not None
+
+    table = pq.read_table(tmp_path / "telemetry.parquet")
+    pq.write_table(table.drop(["latitude_deg", "longitude_deg"]), tmp_path / "telemetry.parquet")
+    assert read_telemetry_table(tmp_path)["b"].latitude_deg is None
+    np.testing.assert_array_equal(read_telemetry_table(tmp_path)["a"].speed_mps, [6])
 
 
 def test_any_address_serves(dataset: Dataset, tmp_path: Path) -> None:

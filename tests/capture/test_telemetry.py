@@ -30,6 +30,17 @@ def test_no_samples_is_no_speed(tmp_path: Path) -> None:
     assert isinstance(found, Telemetry) and np.isnan(found.speed_at(np.array([0.0, 1.0]))).all()
 
 
+def test_the_place_is_read_where_it_is_told(tmp_path: Path) -> None:
+    text = "time_s,speed_mps,latitude_deg,longitude_deg,heading_deg\n1,2,48.5,-11.25,90\n2,3,,,\n3,,49,12,\n"
+    found = read_telemetry(write(tmp_path, text))
+    np.testing.assert_array_equal(found.time_s, [1, 2])
+    np.testing.assert_array_equal(found.latitude_deg, [48.5, np.nan])
+    np.testing.assert_array_equal(found.longitude_deg, [-11.25, np.nan])
+    assert found.speed_mps.dtype == np.float32
+    half = read_telemetry(write(tmp_path, "time_s,speed_mps,latitude_deg\n1,2,48.5\n"))
+    assert half.latitude_deg is None and half.longitude_deg is None
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -39,6 +50,7 @@ def test_no_samples_is_no_speed(tmp_path: Path) -> None:
         ("time_s,speed_mps\n1,2\n,3\n", "line 3 is not two numbers"),
         ("time_s,speed_mps\n1,2\n2\n", None),
         ("time_s,speed_mps\n1,inf\n", "line 2 is not finite"),
+        ("time_s,speed_mps,latitude_deg,longitude_deg\n1,2,north,3\n", "line 2 is not four numbers"),
         ("time_s,speed_mps\n2,5\n1,6\n", "does not rise after 2"),
         ("time_s,speed_mps\n2,5\n2,6\n", "does not rise after 2"),
     ],

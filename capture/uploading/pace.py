@@ -1,0 +1,108 @@
+"""How fast bytes may leave, and how many have left."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
+
+
+class TokenBucket:
+    """Lets so many bytes pass in a second on average, and a second's worth at once after a pause.
+
+    Args:
+        bytes_per_s: the rate, above 0.
+        clock, sleep: for tests.
+    """
+
+    def __init__(
+        self,
+        bytes_per_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._rate, self._clock, self._sleep = bytes_per_s, clock, sleep
+        self._tokens, self._filled_at = bytes_per_s, clock()
+
+    def take(self, count: int) -> None:
+        """Wait until the bytes taken before are paid for, then take ``count``, on credit if need be."""
+        now = self._clock()
+        self._tokens = min(self._rate, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
+        if self._tokens < 0:
+            self._sleep(-self._tokens / self._rate)
+        self._tokens -= count
+
+
+class Meter:
+    """Counts what is sent and what was there already, and holds the rate.
+
+    Args:
+        bucket: the rate; None for no limit.
+        on_bytes: called with every further count of bytes that are in place at the target.
+    """
+
+    def __init__(
+        self, bucket: TokenBucket | None, on_bytes: Callable[[int], None] = lambda count: None
+    ) -> None:
+        self._bucket, self._on_bytes = bucket, on_bytes
+        self.sent_bytes = 0
+        self.resumed_bytes = 0
+
+    def wait(self, count: int) -> None:
+        """Before so many bytes are sent."""
+        if self._bucket is not None:
+            self._bucket.take(count)
+
+    def sent(self, count: int) -> None:
+        """So many bytes have been sent."""
+        self.sent_bytes += count
+        self._on_bytes(count)
+
+    def resumed(self, count: int) -> None:
+        """So many bytes are at the target from an earlier attempt."""
+        self.resumed_bytes += count
+        self._on_bytes(count)
+
+
+def retrying(
+    action: Callable[[], _T],
+    *,
+    attempts: int,
+    progress: Callable[[], int],
+    sleep: Callable[[float], None],
+    chance: Callable[[], float] = random.random,
+) -> _T:
+    """Do something that a network can break, again after waits that double, until it is done.
+
+    The waits are drawn from the whole range below their bound ("full jitter"), so that a fleet that lost its
+    network together does not come back together.
+
+    Args:
+        action: can be broken off and called again.
+        attempts: this many failures with no progress between them are final.
+        progress: a count that grows as the action gets on; growth starts the counting of failures afresh.
+        sleep: waits seconds.
+        chance: a random number in [0, 1).
+
+    Raises:
+        OSError: of the last attempt. ``FileNotFoundError`` and ``PermissionError`` are raised at once.
+    """
+    failures = 0
+    while True:
+        before = progress()
+        try:
+            return action()
+        except (FileNotFoundError, PermissionError):
+            raise
+        except OSError:
+            failures = 1 if progress() > before else failures + 1
+            if failures >= attempts:
+                raise
+            sleep(chance() * min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0**failures))
