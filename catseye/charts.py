@@ -62,9 +62,8 @@ def histogram(
     if not any(tops):
         return ""
     x_range, y_range = (edges[0], edges[-1]), (0.0, max(tops))
-    parts = [f'<text x="{_LEFT}" y="15" font-weight="bold">{html.escape(title)}</text>']
-    parts += _axes(x_range, y_range, x_label)
-    parts.append(f'<text x="{_LEFT - 4}" y="15" text-anchor="end">{html.escape(y_label)}</text>')
+    name = f'<tspan font-weight="bold">{html.escape(title)}</tspan>, {html.escape(y_label)}'
+    parts = [f'<text x="{_LEFT}" y="15">{name}</text>', *_axes(x_range, y_range, x_label)]
     below = [0.0] * len(tops)
     for number, (name, heights) in enumerate(stacks.items()):
         above = [base + height for base, height in zip(below, heights, strict=True)]

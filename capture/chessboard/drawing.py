@@ -20,6 +20,7 @@ RESIDUALS_TIMES = 20
 _WIDTH = 960
 _BAR_PX = 36
 _INK, _PAPER = (245, 245, 245), (32, 28, 24)
+_GLOW, _BRIGHT_VIEWS = (34.0, 24.0, 12.0), 12
 _LINE, _DOT = (90, 220, 255), (80, 80, 255)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 
@@ -70,9 +71,10 @@ def draw_coverage(views: Sequence[View], fit: Fit, calibration: Calibration) -> 
     scale = _WIDTH / calibration.width
     size = (_WIDTH, round(calibration.height * scale))
     canvas = np.full((size[1], size[0], 3), _PAPER, dtype=np.uint8)
+    glows = tuple(level * min(1.0, _BRIGHT_VIEWS / len(views)) for level in _GLOW)
     for view in views:
         glow = np.zeros_like(canvas)
-        cv2.fillConvexPoly(glow, _fixed(cv2.convexHull(view.corners * scale)), (34, 24, 12), cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(glow, _fixed(cv2.convexHull(view.corners * scale)), glows, cv2.LINE_AA, 4)
         canvas = cv2.add(canvas, glow)
     worst = max(1.0, float(fit.errors_px.max()))
     for number, view in enumerate(views):

@@ -19,7 +19,7 @@ from catseye.errors import InputError
 Floats = NDArray[np.float64]
 
 FEWEST_VIEWS = 3
-_OUTLIER_TIMES = 3.0
+_OUTLIER_TIMES = 2.5
 _OUTLIER_LEAST_PX = 0.5
 _MOST_OUTLIERS = 0.5
 
@@ -192,12 +192,10 @@ def _choose_model(
 
 
 def _held_out_error(views: Sequence[Points], board: Board, size: tuple[int, int], model: Model) -> float:
-    """Root mean square distance in pixels over views that were not fitted to; infinite where none fits."""
+    """Root mean square distance in pixels over views that were not fitted to."""
     squares: list[float] = []
     for fold in range(_FOLDS):
         fit = _fit([view for i, view in enumerate(views) if i % _FOLDS != fold], board, size, model)
-        if reach_of_lens(fit, size) < 1:
-            return float("inf")
         for view in views[fold::_FOLDS]:
             _, rotation, translation = cv2.solvePnP(fit.board_points, view, fit.K, fit.distortion)
             squares.append(float(np.mean(np.sum((_project(fit, rotation, translation) - view) ** 2, axis=1))))

@@ -95,7 +95,6 @@ class CalibrationReport:
             **paths,
             "calibration": self.calibration.model_dump(mode="json"),
             "views": [asdict(view) for view in self.views],
-            "held_out_px": {name: px for name, px in self.held_out_px.items() if math.isfinite(px)},
         }
 
 
@@ -117,7 +116,8 @@ def calibrate(
     k3, then the rational denominator. So is a board that is not flat found out and allowed for.
 
     Beside ``out`` two pictures are written: ``<stem>.undistorted.jpg``, one view before and after with
-    straight lines through its rows, and ``<stem>.coverage.jpg``, where the corners were and what the model misses.
+    straight lines through its rows, and ``<stem>.coverage.jpg``, where the corners were and what the model
+    misses.
 
     Args:
         pictures: picture files, videos, and folders of either.

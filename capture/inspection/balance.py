@@ -64,19 +64,21 @@ def balances(rows: Columns) -> tuple[Balance, ...]:
 
 
 def light(rows: Columns) -> Balance:
-    names = ("night", "dusk or shade", "daylight")
+    names = ("night", "dusk", "daylight")
     kinds = np.digitize(rows.brightness, (NIGHT_BELOW, DUSK_BELOW))
     hours, unknown = _sums(rows, kinds, np.isfinite(rows.brightness), len(names))
-    basis = f"median brightness of a clip: night below {NIGHT_BELOW:g}, daylight from {DUSK_BELOW:g} of 255"
+    basis = (
+        f"by median brightness: night below {NIGHT_BELOW:g}, dusk or deep shade below {DUSK_BELOW:g} of 255"
+    )
     return _balance("light", basis, names, hours, unknown)
 
 
 def hour_of_day(rows: Columns) -> Balance:
-    names = ("00–06", "06–12", "12–18", "18–24")
+    names = ("00–06 UTC", "06–12 UTC", "12–18 UTC", "18–24 UTC")
     known = np.isfinite(rows.hour_of_day)
     kinds = np.where(known, rows.hour_of_day, 0).astype(np.int64) // 6
     hours, unknown = _sums(rows, kinds, known, len(names))
-    return _balance("hour of the day", "start of a clip, UTC", names, hours, unknown)
+    return _balance("hour of the day", "by the start of a clip", names, hours, unknown)
 
 
 def movement(rows: Columns) -> Balance:
@@ -88,8 +90,8 @@ def movement(rows: Columns) -> Balance:
     )
     standing = (slow > frames / 2) | rows.tags.get(STATIONARY, np.zeros(len(rows), dtype=bool))
     hours = [float(rows.hours[standing].sum()), float(rows.hours[~standing].sum())]
-    basis = f"tag {STATIONARY}, or under {STANDING_BELOW_MPS:g} m/s; of all hours, usable or not"
-    return _balance("movement", basis, ("standing", "moving"), hours, 0.0, of="all")
+    basis = f"by the tag {STATIONARY}, or under {STANDING_BELOW_MPS:g} m/s; of all hours, usable or not"
+    return _balance("movement", basis, ("standing", "moving"), hours, 0.0, of="all hours")
 
 
 def speed(rows: Columns) -> Balance:
@@ -102,16 +104,16 @@ def speed(rows: Columns) -> Balance:
     usable = rows.usable[rows.frame_row]
     kinds = np.digitize(rows.frame_speed_mps[known & usable] * _KMH_PER_MPS, steps[1:])
     hours = np.bincount(kinds, rows.frame_hours[known & usable], minlength=len(names)).tolist()
-    unknown = float(rows.hours[rows.usable].sum() - sum(hours))
-    return _balance("speed", "telemetry, frame by frame", names, hours, max(0.0, unknown))
+    unknown = float(rows.frame_hours[~known & usable].sum())
+    return _balance("speed", "by telemetry, frame by frame", names, hours, unknown)
 
 
 def cameras(rows: Columns) -> Balance:
-    return _by_name("camera", "camera", "as the calibration or the folder names it", rows, rows.camera)
+    return _by_name("camera", "by usable hours", rows, rows.camera)
 
 
 def drives(rows: Columns) -> Balance:
-    return _by_name("drive", "drive", "drives hold the splits apart", rows, rows.drive)
+    return _by_name("drive", "by usable hours; a split takes whole drives", rows, rows.drive)
 
 
 def duration(hours: float) -> str:
@@ -142,16 +144,16 @@ def _sums(
     return hours.tolist(), float(rows.hours[rows.usable & ~known].sum())
 
 
-def _by_name(aspect: str, noun: str, basis: str, rows: Columns, names: Texts) -> Balance:
+def _by_name(noun: str, basis: str, rows: Columns, names: Texts) -> Balance:
     counted = rows.usable & (names != "")
     distinct, which = np.unique(names[counted], return_inverse=True)
     hours = np.bincount(which, rows.hours[counted], minlength=len(distinct))
     order = np.argsort(-hours, kind="stable")
     unknown = float(rows.hours[rows.usable & (names == "")].sum())
     ranked = [str(distinct[index]) for index in order]
-    found = _balance(aspect, basis, ranked, hours[order].tolist(), unknown)
+    found = _balance(noun, basis, ranked, hours[order].tolist(), unknown)
     return Balance(
-        aspect, basis, _shortened(found.shares, noun), unknown, _name_sentence(noun, found.shares, unknown)
+        noun, basis, _shortened(found.shares, noun), unknown, _name_sentence(noun, found.shares, unknown)
     )
 
 
@@ -162,7 +164,7 @@ def _balance(
     hours: Sequence[float],
     unknown: float,
     *,
-    of: str = "usable",
+    of: str = "the usable hours",
 ) -> Balance:
     total = sum(hours)
     shares = tuple(
@@ -183,18 +185,19 @@ def _standing(hours: float, total: float, kinds: int) -> str:
 
 
 def _sentence(aspect: str, shares: Sequence[Share], unknown: float, of: str) -> str:
-    total = sum(share.hours for share in shares)
-    if not total:
+    if not sum(share.hours for share in shares):
         return f"Nothing is known of the {aspect}."
     most = max(shares, key=lambda share: share.hours)
     least = min(shares, key=lambda share: share.hours)
-    among = f"{of} hours" if not unknown else f"{of} hours of which the {aspect} is known"
-    rest = f"there is no {least.name}" if not least.hours else f"{least.name} has {duration(least.hours)}"
     missing = [share.name for share in shares if not share.hours]
-    if len(missing) > 1:
-        rest = f"there is none of {', '.join(missing)}"
-    text = f"{percent(most.share)} of the {among} are {most.name}; {rest}."
-    return text + (f" Of {duration(unknown)} it is not known." if unknown > 0 else "")
+    rest = f"none is {_either(missing)}" if missing else f"{least.name} has {duration(least.hours)}"
+    among = f"{of} of which the {aspect} is known" if unknown else of
+    text = f"{percent(most.share)} of {among} are {most.name}; {rest}."
+    return text + (f" It is not known for {duration(unknown)}." if unknown else "")
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _name_sentence(noun: str, shares: Sequence[Share], unknown: float) -> str:

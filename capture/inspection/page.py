@@ -21,7 +21,11 @@ _MOST_ROWS = 24
 _MOST_NOTES = 100
 _MOST_MAPS = 4
 _LONGEST_TEXT = 300
+_MONTH = len("YYYY-MM")
 _KMH_PER_MPS = 3.6
+_UNITS = (("hours", 1.0), ("minutes", 60.0), ("seconds", 3600.0))
+
+_KEY = "<p class='legend'><span><i class='u'></i>usable</span><span><i class='a'></i>set aside</span></p>"
 
 _GROUP_TITLES = {
     "split": "By split",
@@ -47,7 +51,9 @@ def render_page(
         _section("stands-out", "What stands out", _sentences(summary.balances)),
         _section("balance", "Over- and under-represented", _grid(_balance(b) for b in summary.balances)),
         _section(
-            "kinds", "Hours and clips", _grid(_groups(key, summary.groups[key]) for key in _GROUP_TITLES)
+            "kinds",
+            "Hours and clips",
+            _KEY + _grid(_groups(key, summary.groups[key]) for key in _GROUP_TITLES),
         ),
         _section("distributions", "Distributions", _grid(_histogram(h) for h in summary.histograms)),
         _section("map", "Where", _maps(tracks)),
@@ -110,17 +116,18 @@ def _balance(balance: Balance) -> str:
         return ""
     marks = {"over": "<em class='over'>much</em>", "under": "<em class='under'>little</em>", "": ""}
     rows = "".join(
-        f"<tr><th>{_text(share.name)} {marks[share.standing]}</th><td>{_bar(share.share, 0.0)}</td>"
-        f"<td class='n'>{percent(share.share)}</td><td class='n dim'>{_hours(share.hours)}</td></tr>"
+        _row(
+            f"{_text(share.name)} {marks[share.standing]}",
+            _hours(share.hours),
+            percent(share.share),
+            _bar(share.share, 0.0),
+        )
         for share in balance.shares
     )
     if balance.unknown_hours > 0:
-        rows += (
-            "<tr class='dim'><th>not known</th><td></td><td></td>"
-            f"<td class='n'>{_hours(balance.unknown_hours)}</td></tr>"
-        )
+        rows += _row("<span class='dim'>not known</span>", _hours(balance.unknown_hours), "", "")
     return (
-        f"<h3>{_text(balance.aspect.capitalize())}</h3><table>{rows}</table>"
+        f"<h3>{_text(balance.aspect.capitalize())}</h3><ul class='rows'>{rows}</ul>"
         f"<p class='note'>{_text(balance.basis)}</p>"
     )
 
@@ -128,18 +135,34 @@ def _balance(balance: Balance) -> str:
 def _groups(key: str, groups: Sequence[Group]) -> str:
     if not groups or (len(groups) == 1 and key in {"vehicle", "camera"} and groups[0].name == "not known"):
         return ""
+    if key == "day" and len(groups) > _MOST_ROWS:
+        groups = _by_month(groups)
     shown, rest = groups[:_MOST_ROWS], groups[_MOST_ROWS:]
-    if rest:
-        shown = [*shown, _together(f"{len(rest):,} more", rest)]
-    most = max((group.hours for group in shown), default=0.0) or 1.0
+    most = max(group.hours for group in shown) or 1.0
     rows = "".join(
-        f"<tr><th>{_text(group.name)}</th>"
-        f"<td>{_bar(group.usable_hours / most, (group.hours - group.usable_hours) / most)}</td>"
-        f"<td class='n'>{_hours(group.hours)}</td><td class='n dim'>{group.clips:,}</td></tr>"
+        _row(
+            _text(group.name),
+            f"{group.clips:,} {_plural(group.clips, 'clip')}",
+            _hours(group.hours),
+            _bar(group.usable_hours / most, (group.hours - group.usable_hours) / most),
+        )
         for group in shown
     )
-    head = "<tr class='dim'><th></th><td></td><td class='n'>length</td><td class='n'>clips</td></tr>"
-    return f"<h3>{_GROUP_TITLES[key]}</h3><table>{head}{rows}</table>"
+    if rest:
+        whole = _together(f"{len(rest):,} more", rest)
+        rows += _row(whole.name, f"{whole.clips:,} clips", _hours(whole.hours), "")
+    return f"<h3>{_GROUP_TITLES[key]}</h3><ul class='rows'>{rows}</ul>"
+
+
+def _row(name: str, aside: str, amount: str, bar: str) -> str:
+    """A line of a list of amounts; ``name`` and ``bar`` are HTML."""
+    return f"<li><span>{name}</span><span class='dim'>{aside}</span><b>{amount}</b>{bar}</li>"
+
+
+def _by_month(days: Sequence[Group]) -> list[Group]:
+    months = {day.name[:_MONTH]: None for day in days if day.name[:1].isdigit()}
+    grouped = [_together(m, [day for day in days if day.name.startswith(m)]) for m in months]
+    return grouped + [day for day in days if not day.name[:1].isdigit()]
 
 
 def _together(name: str, groups: Sequence[Group]) -> Group:
@@ -163,7 +186,7 @@ def _bar(usable: float, aside: float) -> str:
 
 def _histogram(found: Histogram) -> str:
     top = max((a + b for a, b in zip(found.usable_hours, found.set_aside_hours, strict=True)), default=0.0)
-    unit, factor = ("h", 1.0) if top >= 1 else ("min", 60.0) if top * 60 >= 1 else ("s", 3600.0)
+    unit, factor = next(scale for scale in _UNITS if top * scale[1] >= 1 or scale == _UNITS[-1])
     chart = histogram(
         found.name.capitalize(),
         found.edges,
@@ -199,7 +222,7 @@ def _maps(tracks: Sequence[Track]) -> str:
         else ""
     )
     return (
-        f"<p class='legend'>{legend}</p><div class='grid'>{drawn}</div>{more}"
+        f"<p class='legend'>{legend}</p>{drawn}{more}"
         "<p class='note'>Equirectangular, north up. The page holds these positions: share it as you would "
         "share the footage.</p>"
     )

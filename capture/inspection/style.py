@@ -18,24 +18,25 @@ header p{margin:0;overflow-wrap:anywhere}.note{font-size:12.5px;margin:8px 0 0}
 .card,.panel,.says,.notes{background:var(--card);border:1px solid var(--line);border-radius:12px}
 .card{padding:14px 16px}.card b{display:block;font-size:22px;letter-spacing:-.02em;white-space:nowrap;
 font-variant-numeric:tabular-nums}.card span{color:var(--dim);font-size:13px}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:14px}
-.panel{padding:16px 18px;min-width:0}.wide{grid-column:1/-1;padding:0;overflow:hidden}
+.grid{columns:330px 3;column-gap:14px}.panel{padding:16px 18px;margin-bottom:14px;break-inside:avoid}
+.wide{padding:0;overflow:hidden}
 .says,.notes{margin:0;padding:14px 18px 14px 34px}.says li{margin:3px 0}.notes li{margin:6px 0;
 overflow-wrap:anywhere}code{font:12.5px/1.4 ui-monospace,Menlo,Consolas,monospace}
-table{width:100%;border-collapse:collapse;table-layout:fixed;font-size:13.5px}
-th{text-align:left;font-weight:500;overflow-wrap:anywhere;width:42%}tr.dim th{font-weight:400}
-td,th{padding:4px 6px 4px 0;vertical-align:middle}tr+tr>*{border-top:1px solid var(--line)}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;width:86px}
-td.n+td.n{width:84px}
-.bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:var(--line)}
+.rows{list-style:none;margin:0;padding:0;font-size:13.5px}
+.rows li{display:grid;grid-template-columns:1fr auto auto;column-gap:12px;padding:5px 0}
+.rows span,.rows b{overflow-wrap:anywhere}.rows .dim,.rows b{white-space:nowrap;text-align:right;
+font-variant-numeric:tabular-nums}.rows b{font-weight:600;min-width:4.2em}
+.bar{grid-column:1/-1;display:flex;height:6px;margin-top:3px;border-radius:4px;overflow:hidden;background:var(--line)}
 .bar i{display:block;min-width:1px}.bar .u{background:var(--use)}.bar .a{background:var(--aside)}
 em.over,em.under{font-style:normal;font-size:11px;font-weight:600;border:1px solid;border-radius:99px;
 padding:0 6px;white-space:nowrap}.over{color:var(--over)}.under{color:var(--under)}
 .panel>svg{display:block;width:100%;height:auto}
 .map{display:block;width:100%;height:auto}.map text{fill:var(--dim);font:12px system-ui,sans-serif}
-.map g path{stroke-width:3;fill:none;stroke-linejoin:round;stroke-linecap:round}
+.map g path{stroke-width:2;fill:none;stroke-linejoin:round;stroke-linecap:round}
 .map .bar{display:inline;stroke:var(--dim);fill:none;stroke-width:1.5}
 .legend{display:flex;flex-wrap:wrap;gap:4px 16px;margin:0 0 10px;font-size:13px;color:var(--dim)}
+.legend i{display:inline-block;width:12px;height:12px;border-radius:3px;margin-right:6px;
+vertical-align:-1px}.legend .u{background:var(--use)}.legend .a{background:var(--aside)}
 .legend svg{width:18px;height:6px;margin-right:6px;vertical-align:middle}.legend path{stroke-width:4}
 .v0{stroke:#3b4cc0}.v1{stroke:#3f8fd2}.v2{stroke:#27b09a}.v3{stroke:#9cc035}.v4{stroke:#f0a02c}
 .v5{stroke:#d6383a}.v6{stroke:#8d96a1}

@@ -152,10 +152,10 @@ def groups(rows: Columns) -> dict[str, tuple[Group, ...]]:
         "camera": group_by(rows, rows.camera, filmed),
         "vehicle": group_by(rows, rows.vehicle, filmed),
         "day": tuple(sorted(group_by(rows, rows.day, filmed), key=lambda group: group.name)),
-        "tag": _by_tag(rows),
+        "tag": _by_tag(rows, filmed),
         "split": group_by(rows, rows.split, filmed),
         "drive": group_by(rows, rows.drive, filmed),
-        "reason": group_by(rows, rows.reason, ~rows.usable),
+        "reason": group_by(rows, rows.reason, filmed & ~rows.usable),
     }
 
 
@@ -218,11 +218,11 @@ def notes(rows: Columns, among: Flags) -> tuple[FileNote, ...]:
     return tuple(FileNote(source, reason) for source, reason in sorted(set(pairs)))
 
 
-def _by_tag(rows: Columns) -> tuple[Group, ...]:
+def _by_tag(rows: Columns, among: Flags) -> tuple[Group, ...]:
     found = [
         group
         for tag, has_it in rows.tags.items()
-        for group in group_by(rows, np.full(len(rows), tag), has_it)
+        for group in group_by(rows, np.full(len(rows), tag), has_it & among)
     ]
     return tuple(sorted(found, key=lambda group: (-group.hours, -group.clips, group.name)))
 
