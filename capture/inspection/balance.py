@@ -119,12 +119,15 @@ def drives(rows: Columns) -> Balance:
 def duration(hours: float) -> str:
     """A length of time in words, such as ``12 minutes`` or ``3.4 hours``."""
     seconds = hours * 3600
-    for unit, length, digits in (("hour", 3600, 1), ("minute", 60, 0), ("second", 1, 0)):
-        amount = round(seconds / length, digits)
-        if amount >= 1 or unit == "second":
-            text = f"{amount:.{digits if amount < 10 else 0}f}"
-            return f"{text} {unit}{'' if text in ('1', '1.0') else 's'}"
-    raise AssertionError
+    if round(seconds) < 60:
+        return _count(f"{seconds:.0f}", "second")
+    if round(seconds / 60) < 60:
+        return _count(f"{seconds / 60:.0f}", "minute")
+    return _count(f"{hours:.1f}" if hours < 10 else f"{hours:,.0f}", "hour")
+
+
+def _count(amount: str, unit: str) -> str:
+    return f"{amount} {unit}{'' if amount in ('1', '1.0') else 's'}"
 
 
 def percent(share: float) -> str:
