@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.chessboard.corners import Board, Points
@@ -74,8 +76,8 @@ def draw_coverage(views: Sequence[View], fit: Fit, calibration: Calibration) -> 
     glows = tuple(level * min(1.0, _BRIGHT_VIEWS / len(views)) for level in _GLOW)
     for view in views:
         glow = np.zeros_like(canvas)
-        cv2.fillConvexPoly(glow, _fixed(cv2.convexHull(view.corners * scale)), glows, cv2.LINE_AA, 4)
-        canvas = cv2.add(canvas, glow)
+        cv2.fillConvexPoly(glow, _outline(view.corners * scale), glows, cv2.LINE_AA, 4)
+        cv2.add(canvas, glow, dst=canvas)
     worst = max(1.0, float(fit.errors_px.max()))
     for number, view in enumerate(views):
         misses = (fit.project(number) - view.corners) * scale * RESIDUALS_TIMES
@@ -112,15 +114,13 @@ def _titled(picture: Image, text: str) -> Image:
 
 
 def _bar_and(bgr: Image) -> int:
-    return _BAR_PX + round(bgr.shape[0] * _WIDTH / bgr.shape[1])
+    return _BAR_PX + round(int(bgr.shape[0]) * _WIDTH / int(bgr.shape[1]))
 
 
-def _pixel(point: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> tuple[int, int]:
+def _pixel(point: NDArray[np.floating[Any]]) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))
 
 
-def _fixed(
-    points: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-    """Coordinates with four bits behind the point, as OpenCV's drawing takes them."""
-    return np.asarray(np.round(points * 16), dtype=np.int32)
+def _outline(points: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The convex outline of points, with four bits behind the point, as OpenCV's drawing takes them."""
+    return np.asarray(np.round(cv2.convexHull(points) * 16), dtype=np.int32)

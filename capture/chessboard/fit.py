@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -154,7 +155,7 @@ def _without_outliers(
     kept = np.ones(len(corners), dtype=bool)
     outliers: dict[int, float] = {}
     while True:
-        indices = np.flatnonzero(kept)
+        indices = np.flatnonzero(kept).tolist()
         errors = _fit([corners[index] for index in indices], board, size, Model(4)).errors_px
         worst = int(errors.argmax())
         limit = max(_OUTLIER_LEAST_PX, _OUTLIER_TIMES * float(np.median(errors)))
@@ -166,7 +167,7 @@ def _without_outliers(
                 "do not agree on one camera",
                 "check that all are by one camera with fixed focus, and that --board is right",
             )
-        outliers[int(indices[worst])] = float(errors[worst])
+        outliers[indices[worst]] = float(errors[worst])
         kept[indices[worst]] = False
 
 
@@ -217,8 +218,8 @@ def _fit(views: Sequence[Points], board: Board, size: tuple[int, int], model: Mo
                 views,
                 size,
                 board.columns - 1 if model.bent else -1,
-                None,
-                None,
+                np.eye(3),
+                np.zeros(max(5, model.coefficients)),
                 flags=model.flags,
                 criteria=_BENT_CRITERIA if model.bent else _CRITERIA,
             )
@@ -243,6 +244,6 @@ def _fit(views: Sequence[Points], board: Board, size: tuple[int, int], model: Mo
     )
 
 
-def _project(fit: Fit, rotation: Floats, translation: Floats) -> Floats:
+def _project(fit: Fit, rotation: NDArray[Any], translation: NDArray[Any]) -> Floats:
     points = cv2.projectPoints(fit.board_points, rotation, translation, fit.K, fit.distortion)[0]
     return np.asarray(points, dtype=np.float64).reshape(-1, 2)

@@ -34,6 +34,10 @@ class Picture:
     name: str
     bgr: Image
 
+    @property
+    def grey(self) -> Image:
+        return np.asarray(cv2.cvtColor(self.bgr, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -166,7 +170,7 @@ def _commonest_board(files: Sequence[Path], progress: Progress) -> Board:
     seen: Counter[Board] = Counter()
     for number, file in enumerate(files):
         progress("board's size", number, len(files))
-        boards = (seen_board(cv2.cvtColor(p.bgr, cv2.COLOR_BGR2GRAY)) for p in _pictures(file))
+        boards = (seen_board(picture.grey) for picture in _pictures(file))
         seen.update(board for board in boards if board is not None)
     progress("board's size", len(files), len(files))
     if not seen:
@@ -175,7 +179,7 @@ def _commonest_board(files: Sequence[Path], progress: Progress) -> Board:
 
 
 def _view(picture: Picture, board: Board) -> View | Dropped:
-    grey = np.asarray(cv2.cvtColor(picture.bgr, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+    grey = picture.grey
     corners = find_corners(grey, board)
     if corners is None:
         seen = seen_board(grey)

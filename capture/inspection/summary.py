@@ -229,8 +229,11 @@ def _by_tag(rows: Columns, among: Flags) -> tuple[Group, ...]:
 
 def _with_tag(rows: Columns, part: str) -> Flags:
     """Rows with a tag whose name has this in it: what repeats others has one of several names."""
-    none = np.zeros(len(rows), dtype=bool)
-    return np.logical_or.reduce([none, *(has_it for tag, has_it in rows.tags.items() if part in tag)])
+    found = np.zeros(len(rows), dtype=bool)
+    for tag, has_it in rows.tags.items():
+        if part in tag:
+            found |= has_it
+    return found
 
 
 def _named(names: Texts) -> int:
