@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ SIZE_TOLERANCE_PX = 2
 MOST_FROM_VIDEO = 40
 _SAMPLE_S = 0.5
 _APART = 0.03
+_UNREADABLE = "cannot be read as a picture"
 _REMEDY = "give pictures of a printed chessboard, or a video of one"
 
 
@@ -104,16 +106,12 @@ def find_views(paths: Sequence[Path], board: Board | None, *, progress: Progress
     dropped: list[Dropped] = []
     for number, file in enumerate(files):
         progress("chessboards", number, len(files))
-        is_video = file.suffix.lower() in VIDEO_SUFFIXES
-        found = [_view(picture, board) for picture in _pictures(file)]
-        seen = [item for item in found if isinstance(item, View)]
-        views += _different(seen, most=MOST_FROM_VIDEO) if is_video else seen
-        if is_video and not seen:
-            dropped.append(Dropped(file.name, f"none of {len(found)} frames looked at shows the board whole"))
-        elif not is_video:
-            dropped += [item for item in found if isinstance(item, Dropped)]
-            if not found:
-                dropped.append(Dropped(file.name, "cannot be read as a picture"))
+        read = _views_of_video if file.suffix.lower() in VIDEO_SUFFIXES else _views_of_picture
+        for item in read(file, board):
+            if isinstance(item, View):
+                views.append(item)
+            else:
+                dropped.append(item)
     progress("chessboards", len(files), len(files))
     if not views:
         first = dropped[0]
@@ -140,13 +138,38 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
+def _views_of_picture(file: Path, board: Board) -> list[View | Dropped]:
+    return [_view(picture, board) for picture in _pictures(file)] or [Dropped(file.name, _UNREADABLE)]
+
+
+def _views_of_video(file: Path, board: Board) -> list[View | Dropped]:
+    """The views of a video that differ, or one line on why there is none."""
+    kept: list[View] = []
+    looked_at = 0
+    try:
+        for picture in _pictures(file):
+            looked_at += 1
+            view = _view(picture, board)
+            # What differs little is dropped as it comes, so that a long video is never held in memory.
+            if isinstance(view, View) and all(_apart(view, other) > _APART for other in kept):
+                kept.append(view)
+    except InputError as error:
+        return [Dropped(file.name, error.fault)]
+    if not kept:
+        return [Dropped(file.name, f"none of {looked_at} frames looked at shows the board whole")]
+    return [*_most_different(kept, most=MOST_FROM_VIDEO)]
+
+
 def _pictures(file: Path) -> Iterator[Picture]:
     """The picture of a file, nothing if it cannot be read, or the frames of a video worth looking at."""
     if file.suffix.lower() in VIDEO_SUFFIXES:
         yield from _sharp_frames(file)
         return
     content = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-    picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    try:
+        picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except cv2.error:
+        return
     if picture is not None:
         yield Picture(file.name, np.asarray(picture, dtype=np.uint8))
 
@@ -170,8 +193,9 @@ def _commonest_board(files: Sequence[Path], progress: Progress) -> Board:
     seen: Counter[Board] = Counter()
     for number, file in enumerate(files):
         progress("board's size", number, len(files))
-        boards = (seen_board(picture.grey) for picture in _pictures(file))
-        seen.update(board for board in boards if board is not None)
+        with suppress(InputError):  # a video that cannot be read is told of later
+            boards = (seen_board(picture.grey) for picture in _pictures(file))
+            seen.update(board for board in boards if board is not None)
     progress("board's size", len(files), len(files))
     if not seen:
         raise InputError(f"{len(files)} pictures", "show no chessboard", _REMEDY)
@@ -191,19 +215,18 @@ def _view(picture: Picture, board: Board) -> View | Dropped:
     return View(picture.name, corners, grey.shape[1], grey.shape[0], jpeg)
 
 
-def _different(views: Sequence[View], *, most: int) -> list[View]:
-    """Views spread as far from each other as they go, by farthest-point sampling, in their order.
+def _apart(one: View, other: View) -> float:
+    """How far corners moved between two views on average, in picture widths."""
+    return float(np.linalg.norm(one.corners - other.corners, axis=1).mean() / one.width)
 
-    Two views are as far apart as their corners on average, in picture widths.
-    """
-    if not views:
-        return []
-    corners = np.stack([view.corners / view.width for view in views])
+
+def _most_different(views: Sequence[View], *, most: int) -> list[View]:
+    """Views as far from each other as they go, by farthest-point sampling, in their order."""
     chosen = [0]
-    nearest = np.linalg.norm(corners - corners[0], axis=2).mean(axis=1)
-    while len(chosen) < most and nearest.max() > _APART:
+    nearest = np.array([_apart(views[0], view) for view in views])
+    while len(chosen) < min(most, len(views)):
         chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(corners - corners[chosen[-1]], axis=2).mean(axis=1))
+        nearest = np.minimum(nearest, [_apart(views[chosen[-1]], view) for view in views])
     return [views[index] for index in sorted(chosen)]
 
 

@@ -17,7 +17,7 @@ from catseye.capture.chessboard import CalibrationReport, calibrate
 from catseye.capture.chessboard.corners import Board, find_corners, parse_board, seen_board
 from catseye.capture.chessboard.fit import Model, choose_fit, reach_of_lens
 from catseye.capture.chessboard.variety import covered_share, shortcomings
-from catseye.capture.chessboard.views import find_views
+from catseye.capture.chessboard.views import View, _most_different, find_views
 from catseye.capture.geometry import Image
 from catseye.capture.writer import VideoWriter
 from catseye.errors import InputError, UsageError
@@ -230,10 +230,19 @@ def test_a_video_gives_its_sharp_and_different_frames(render: Callable[..., Imag
             if number % 5 != 2:
                 picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 3), np.uint8)
             writer.write_rgb(np.ascontiguousarray(picture[..., ::-1]), pts=number)
-    found = find_views([path], BOARD, progress=silent)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    found = find_views([tmp_path], BOARD, progress=silent)
+    (lost,) = found.dropped
+    assert lost.name == "broken.mp4" and "is not a readable video" in lost.reason
     first, second = (view.name for view in found.views)
     assert first in {"board.mp4 at 0.20 s", "board.mp4 at 0.70 s"}
     assert second in {"board.mp4 at 1.20 s", "board.mp4 at 1.70 s"}
+
+
+def test_of_many_frames_the_most_different_are_taken() -> None:
+    views = [View(str(x), np.float32([[x, 0], [x + 10, 0]]), 640, 400, b"") for x in (0, 1, 300, 301, 600)]
+    assert [view.name for view in _most_different(views, most=3)] == ["0", "300", "600"]
+    assert _most_different(views, most=9) == views
 
 
 def test_mixed_sizes_are_refused_by_name(render: Callable[..., Image], tmp_path: Path) -> None:
