@@ -7,10 +7,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
 
 from catseye.capture.geometry import Letterbox
 from catseye.contract import Contract
+
+_HASHED_VERSION = "1.0"
 
 
 class Calibration(Contract):
@@ -20,20 +23,21 @@ class Calibration(Contract):
         camera: who the camera is.
         width, height: size in pixels that ``K`` refers to.
         K: pinhole matrix, three rows.
-        distortion_model, distortion: OpenCV's plumb-bob coefficients (k1, k2, p1, p2, k3), or none.
+        distortion_model, distortion: OpenCV's coefficients: ``plumb_bob`` (k1, k2, p1, p2, k3),
+            ``rational_polynomial`` (k1, k2, p1, p2, k3, k4, k5, k6; since 1.1), or none.
         height_m: height of the optical centre above the road in metres, where known.
         pitch_rad: angle of the optical axis below the horizon in radians, where known.
         rectified: whether frames are already undistorted.
     """
 
-    VERSION: ClassVar[str] = "1.0"
+    VERSION: ClassVar[str] = "1.1"
     REMEDY: ClassVar[str] = "write it with K, width and height as the README shows"
 
     camera: str = "camera"
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     K: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
-    distortion_model: Literal["none", "plumb_bob"] = "none"
+    distortion_model: Literal["none", "plumb_bob", "rational_polynomial"] = "none"
     distortion: tuple[float, ...] = ()
     height_m: float | None = Field(default=None, gt=0)
     pitch_rad: float | None = None
@@ -46,6 +50,12 @@ class Calibration(Contract):
             raise ValueError("needs finite rows, fx and fy above 0 and a last row of 0, 0, 1")
         return K
 
+    @model_validator(mode="after")
+    def _coefficients(self) -> Self:
+        if self.distortion_model == "rational_polynomial" and len(self.distortion) != 8:
+            raise ValueError(f"rational_polynomial needs 8 coefficients, not {len(self.distortion)}")
+        return self
+
     @property
     def matrix(self) -> NDArray[np.float64]:
         return np.array(self.K, dtype=np.float64)
@@ -57,5 +67,9 @@ class Calibration(Contract):
 
     @property
     def content_hash(self) -> str:
-        """Hex SHA-256 of the document: what footage, datasets and results refer to it by."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """Hex SHA-256 of the document: what footage, datasets and results refer to it by.
+
+        It is hashed under the first schema version, so that a camera keeps its hash when fields are added.
+        """
+        document = self.model_copy(update={"schema_version": _HASHED_VERSION}).model_dump_json(indent=2)
+        return hashlib.sha256(f"{document}\n".encode()).hexdigest()

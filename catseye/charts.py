@@ -1,4 +1,8 @@
-"""Line charts as inline SVG, for reports that are one file and need no script."""
+"""Line charts and histograms as inline SVG, for reports that are one file and need no script.
+
+Text takes the colour of what surrounds it, so that a page may be light or dark; a page may set its own
+``--chart-0`` … ``--chart-5`` for the colours of the series.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ from collections.abc import Mapping, Sequence
 
 Series = Sequence[tuple[float, float]]
 
-_COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a")
+_COLORS = tuple(
+    f"var(--chart-{number},{color})"
+    for number, color in enumerate(("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a"))
+)
 _WIDTH, _HEIGHT = 420, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 24, 28
 
@@ -36,9 +43,50 @@ def line_chart(title: str, series: Mapping[str, Series], *, x_label: str) -> str
             f'<text x="{_WIDTH - _RIGHT}" y="{_TOP + 12 + 13 * number}" text-anchor="end" '
             f'fill="{color}">{html.escape(name)}</text>'
         )
+    return _svg(parts)
+
+
+def histogram(
+    title: str, edges: Sequence[float], stacks: Mapping[str, Sequence[float]], *, x_label: str, y_label: str
+) -> str:
+    """Draw bars between edges, the named heights of each one upon the other.
+
+    Args:
+        edges: (B + 1,) rising.
+        stacks: (B,) heights from 0 by name, the lowest first.
+
+    Returns:
+        An ``<svg>`` element, or an empty string where all heights are 0.
+    """
+    tops = [sum(heights) for heights in zip(*stacks.values(), strict=True)]
+    if not any(tops):
+        return ""
+    x_range, y_range = (edges[0], edges[-1]), (0.0, max(tops))
+    name = f'<tspan font-weight="bold">{html.escape(title)}</tspan>, {html.escape(y_label)}'
+    parts = [f'<text x="{_LEFT}" y="15">{name}</text>', *_axes(x_range, y_range, x_label)]
+    below = [0.0] * len(tops)
+    for number, (name, heights) in enumerate(stacks.items()):
+        above = [base + height for base, height in zip(below, heights, strict=True)]
+        bars = "".join(
+            f"M{_x(edges[i], x_range) + 0.5:.1f} {_y(below[i], y_range):.1f}V{_y(above[i], y_range):.1f}"
+            f"H{_x(edges[i + 1], x_range) - 0.5:.1f}V{_y(below[i], y_range):.1f}z"
+            for i, height in enumerate(heights)
+            if height > 0
+        )
+        if bars:
+            parts.append(f'<path d="{bars}" fill="{_COLORS[number % len(_COLORS)]}"/>')
+            parts.append(
+                f'<text x="{_WIDTH - _RIGHT}" y="{15 + 13 * number}" text-anchor="end" '
+                f'fill="{_COLORS[number % len(_COLORS)]}">{html.escape(name)}</text>'
+            )
+        below = above
+    return _svg(parts)
+
+
+def _svg(parts: Sequence[str]) -> str:
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'font-family="sans-serif" font-size="11">{"".join(parts)}</svg>'
+        f'font-family="sans-serif" font-size="11" fill="currentColor">{"".join(parts)}</svg>'
     )
 
 

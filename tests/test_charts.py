@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from catseye.charts import line_chart, smoothed
+from catseye.charts import histogram, line_chart, smoothed
 
 
 def test_polyline_goes_through_the_corners_of_the_plot() -> None:
@@ -27,3 +27,19 @@ def test_names_are_escaped() -> None:
 
 def test_smoothed_is_a_trailing_mean() -> None:
     assert smoothed([(0, 0.0), (1, 2.0), (2, 4.0)], window=2) == [(0, 0.0), (1, 1.0), (2, 3.0)]
+
+
+def test_bars_stand_on_each_other_and_are_as_high_as_they_say() -> None:
+    svg = histogram(
+        "speed", [0, 10, 20], {"usable": [1.0, 3.0], "set aside": [1.0, 1.0]}, x_label="km/h", y_label="hours"
+    )
+    lower, upper = re.findall(r'<path d="([^"]+)" fill="var', svg)
+    bars = [re.findall(r"M[\d.]+ ([\d.]+)V([\d.]+)", path) for path in (lower, upper)]
+    heights = [[float(base) - float(top) for base, top in stack] for stack in bars]
+    assert heights[0][1] == 3 * heights[0][0] > 0
+    assert bars[1][0][0] == bars[0][0][1]
+
+
+def test_a_histogram_of_nothing_is_not_drawn() -> None:
+    assert histogram("speed", [0, 1], {"usable": [0.0]}, x_label="", y_label="") == ""
+    assert "<b>" not in histogram("<b>", [0, 1], {"<b>": [1.0]}, x_label="<b>", y_label="<b>")

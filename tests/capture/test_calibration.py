@@ -13,6 +13,9 @@ from catseye.capture.calibration import Calibration
 from catseye.capture.geometry import letterbox
 from catseye.errors import InputError
 
+HASH_OF_1_0 = "32c70ebde6d7278ab3395614bc3148cd3e167dceb303d944b1a75ea7192197e1"
+"""What the first version gave for the calibration that the test makes."""
+
 K = ((700.0, 0.0, 640.0), (0.0, 710.0, 360.0), (0.0, 0.0, 1.0))
 
 
@@ -51,4 +54,22 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path, change: dict[str, Any
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match=f"calibration.json: field '{field}'"):
+        Calibration.load(path)
+
+
+def test_a_hash_outlives_a_minor_version() -> None:
+    calibration = Calibration(
+        width=1280, height=720, K=K, distortion_model="plumb_bob", distortion=(0.1, 0.2)
+    )
+    assert calibration.content_hash == HASH_OF_1_0
+
+
+def test_a_rational_distortion_has_all_its_coefficients(tmp_path: Path) -> None:
+    document = {"schema_version": "1.1", "width": 1280, "height": 720, "K": K}
+    document["distortion_model"] = "rational_polynomial"
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({**document, "distortion": [0.1] * 8}))
+    assert len(Calibration.load(path).distortion) == 8
+    path.write_text(json.dumps({**document, "distortion": [0.1] * 5}))
+    with pytest.raises(InputError, match="needs 8 coefficients, not 5"):
         Calibration.load(path)
