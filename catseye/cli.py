@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from catseye.console import configure_logging, describe, error_console, output_console
-from catseye.verbs import dataset, demonstration, deployment, footage, training
+from catseye.verbs import dataset, demonstration, deployment, footage, recording, training
 from catseye.version import __version__
 
 app = typer.Typer(
@@ -19,8 +19,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for verb in (
+    recording.record,
+    recording.salvage,
+    recording.lock,
+    recording.upload,
+    footage.calibrate,
     footage.synth,
     dataset.ingest,
+    dataset.inspect,
     training.pretrain,
     training.finetune,
     training.export,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -29,6 +30,8 @@ _EXTRA_OF_MODULE = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxslim": "export",
+    "s3fs": "upload",
+    "ray": "cluster",
 }
 
 
@@ -66,8 +69,22 @@ def progress_bars() -> Iterator[ProgressCallback]:
         yield advance
 
 
+@contextmanager
+def live_table(header: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[object]]], None]]:
+    """Yield a function that shows rows in place of those before, on standard error if it is a terminal."""
+    if not error_console.is_terminal:
+        yield lambda rows: None
+        return
+    with Live(console=error_console, transient=True, auto_refresh=False) as live:
+        yield lambda rows: live.update(_table("", header, rows), refresh=True)
+
+
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on standard output; columns of numbers to the right, others to the left."""
+    output_console.print(_table(title, header, rows))
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
     cells = [[str(cell) for cell in row] for row in rows]
     for number, name in enumerate(header):
@@ -75,7 +92,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
         table.add_column(name, justify="right" if numbers else "left")
     for row in cells:
         table.add_row(*row)
-    output_console.print(table)
+    return table
 
 
 def describe(error: BaseException) -> tuple[str, int] | None:

@@ -58,8 +58,8 @@ class RecordTable(_Table):
     """How footage is recorded; None leaves it to the verb."""
 
     segment_s: float | None = Field(default=None, gt=0)
-    quota_gb: float | None = Field(default=None, gt=0)
-    min_free_gb: float | None = Field(default=None, ge=0)
+    quota: str | None = None
+    min_free: str | None = None
     telemetry: str | None = None
 
 

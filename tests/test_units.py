@@ -1,28 +1,29 @@
-"""The systemd units: systemd itself reads them without a complaint."""
+"""Amounts of data."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
-from conftest import ROOT
 
-UNITS = ("catseye-record.service", "catseye-upload.service", "catseye-upload.timer")
+from catseye.errors import UsageError
+from catseye.units import parse_bytes
 
 
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        pytest.skip("systemd-analyze is not installed: apt-get install systemd")
-    for unit in UNITS:
-        text = (ROOT / "scripts" / unit).read_text()
-        (tmp_path / unit).write_text(text.replace("/opt/catseye/bin/catseye", "/bin/true"))
-    done = subprocess.run(
-        [program, "verify", "--man=no", *(str(tmp_path / unit) for unit in UNITS)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1000", 1000),
+        ("7 B", 7),
+        ("200GB", 200_000_000_000),
+        ("1.5 mb", 1_500_000),
+        ("2KiB", 2048),
+        ("1TiB", 1 << 40),
+    ],
+)
+def test_amounts_are_read(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "5XB", "5ib", "many"])
+def test_what_is_none_is_said(text: str) -> None:
+    with pytest.raises(UsageError, match="no amount of data"):
+        parse_bytes(text)

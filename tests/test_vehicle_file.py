@@ -22,7 +22,7 @@ url = "/dev/video0"
 
 [record]
 segment_s = 30
-quota_gb = 200.5
+quota = "200.5GB"
 telemetry = "gpsd://localhost"
 """
 
@@ -41,7 +41,7 @@ def test_everything_comes_through(tmp_path: Path) -> None:
     assert front.calibration == tmp_path / "lenses/front.json"
     assert (rear.url, rear.proxy_url, rear.calibration) == ("/dev/video0", None, None)
     record = vehicle.record
-    assert (record.segment_s, record.quota_gb, record.min_free_gb) == (30, 200.5, None)
+    assert (record.segment_s, record.quota, record.min_free) == (30, "200.5GB", None)
     assert record.telemetry == "gpsd://localhost"
 
 

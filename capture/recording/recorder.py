@@ -104,8 +104,9 @@ class Recorder:
         return self.status()
 
     def _prepare(self, stop: threading.Event) -> list[CameraThreads]:
-        self._make_room()
         try:
+            _make_folder(self._out)
+            self._make_room()
             for source in self._sources:
                 _make_folder(source.folder(self._out))
             salvage(self._out)

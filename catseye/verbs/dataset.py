@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from catseye.console import print_table, progress_bars
-from catseye.verbs.options import Height, Jobs, Json, Out, Width, print_json
+from catseye.console import output_console, print_table, progress_bars
+from catseye.verbs.options import Height, Jobs, Json, Out, Seed, Width, print_json
 
 
 def ingest(
@@ -59,3 +59,21 @@ def _clip_rows(dataset: Any) -> list[tuple[str, str, int, float]]:
         key = ("kept" if clip.usable else clip.reason, clip.split)
         sums.setdefault(key, []).append(float(clip.times_s[-1]) if len(clip) else 0.0)
     return [(*key, len(seconds), round(sum(seconds), 1)) for key, seconds in sorted(sums.items())]
+
+
+def inspect(
+    dataset: Annotated[str, typer.Argument(help="Dataset folder or URL.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")] = Path("dataset.html"),
+    thumbnails: Annotated[int, typer.Option(help="Pictures on each contact sheet.")] = 24,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """What is in a dataset, and what is missing from it, on one page."""
+    from catseye.capture.inspection import inspect as run_inspect
+
+    with progress_bars() as progress:
+        summary = run_inspect(dataset, out=out, thumbnails_each=thumbnails, seed=seed, progress=progress)
+    if as_json:
+        print_json(summary.to_document())
+    else:
+        output_console.print(f"Look at {out}", markup=False)
