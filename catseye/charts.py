@@ -122,11 +122,11 @@ def _axes(x_range: tuple[float, float], y_range: tuple[float, float], x_label: s
         f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">'
         f"{html.escape(x_label)}</text>",
     ]
-    for fraction in (0.0, 0.5, 1.0):
+    for fraction, anchor in ((0.0, "middle"), (0.5, "middle"), (1.0, "end")):
         value = y_range[0] + fraction * (y_range[1] - y_range[0])
         y = _y(value, y_range)
         lines.append(f'<text x="{_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
         x_value = x_range[0] + fraction * (x_range[1] - x_range[0])
         x = _x(x_value, x_range)
-        lines.append(f'<text x="{x:.1f}" y="{bottom + 12}" text-anchor="middle">{x_value:.6g}</text>')
+        lines.append(f'<text x="{x:.1f}" y="{bottom + 12}" text-anchor="{anchor}">{x_value:.6g}</text>')
     return lines

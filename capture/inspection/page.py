@@ -13,7 +13,7 @@ from catseye.capture.inspection.balance import Balance, duration, percent
 from catseye.capture.inspection.positions import Track, split_by_place
 from catseye.capture.inspection.sheets import Thumbnail
 from catseye.capture.inspection.style import STYLE
-from catseye.capture.inspection.summary import FileNote, Group, Histogram, InspectionSummary, Totals
+from catseye.capture.inspection.summary import UNKNOWN, FileNote, Group, Histogram, InspectionSummary, Totals
 from catseye.capture.inspection.track_map import speed_names, track_map
 from catseye.charts import histogram
 
@@ -133,7 +133,7 @@ def _balance(balance: Balance) -> str:
 
 
 def _groups(key: str, groups: Sequence[Group]) -> str:
-    if not groups or (len(groups) == 1 and key in {"vehicle", "camera"} and groups[0].name == "not known"):
+    if not groups or [group.name for group in groups] == [UNKNOWN]:
         return ""
     if key == "day" and len(groups) > _MOST_ROWS:
         groups = _by_month(groups)

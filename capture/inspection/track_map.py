@@ -37,7 +37,7 @@ def track_map(tracks: Sequence[Track]) -> str:
         picked = slice(None, None, step)
         x = _WIDTH / 2 + (place[picked, 0] - middle[0]) * scale
         y = height / 2 - (place[picked, 1] - middle[1]) * scale
-        for kind, path in _pieces(x, y, _kinds(track.speed_mps[picked]), track.time_s[picked], step):
+        for kind, path in _pieces(x, y, _kinds(track.speed_mps[picked]), track.time_s[picked]):
             lines.setdefault(kind, []).append(path)
     drawn = "".join(f'<path class="v{kind}" d="{"".join(paths)}"/>' for kind, paths in sorted(lines.items()))
     return (
@@ -60,9 +60,7 @@ def _kinds(speed_mps: Floats) -> NDArray[np.int64]:
     return np.where(np.isfinite(speed_mps), kinds, _UNKNOWN)
 
 
-def _pieces(
-    x: Floats, y: Floats, kinds: NDArray[np.int64], time_s: Floats, step: int
-) -> list[tuple[int, str]]:
+def _pieces(x: Floats, y: Floats, kinds: NDArray[np.int64], time_s: Floats) -> list[tuple[int, str]]:
     """Lines of one colour; each begins where the one before it ended, but for a gap in time."""
     steps_s = np.diff(time_s)
     gap_s = max(BREAK_S, 4 * float(np.median(steps_s)) if len(steps_s) else 0.0)
@@ -72,16 +70,10 @@ def _pieces(
     for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(x)], strict=True):
         first = start - 1 if start and not torn[start - 1] else start
         points = [f"{a:.1f} {b:.1f}" for a, b in zip(x[first:stop], y[first:stop], strict=True)]
-        if len(points) == 1:
-            points.append("h0.1")
-        pieces.append((int(kinds[start]), f"M{points[0]}" + _line_to(points[1:])))
+        # A point by itself is a line so short that its round ends make a dot.
+        path = f"M{points[0]}h.1" if len(points) == 1 else "M" + "L".join(points)
+        pieces.append((int(kinds[start]), path))
     return pieces
-
-
-def _line_to(points: Sequence[str]) -> str:
-    if points == ["h0.1"]:
-        return "h.1"
-    return "L" + "L".join(points) if points else ""
 
 
 def _scale_bar(scale: float, height: float) -> str:
