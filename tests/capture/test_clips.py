@@ -17,6 +17,7 @@ import pytest
 from catseye.capture import shards
 from catseye.capture.clips import ClipReader, CorruptClip
 from catseye.capture.dataset import Dataset, open_dataset
+from catseye.capture.exact_video import ExactVideo
 from catseye.capture.geometry import PAD_VALUE, Image, letterbox, planes_to_network
 from catseye.capture.ingestion import ingest
 from catseye.capture.sources import VideoFile
@@ -66,33 +67,29 @@ def test_random_reads_in_any_order_and_with_repeats(dataset: Dataset, number_of:
 def test_it_seeks_only_where_a_key_frame_is_nearer(
     dataset: Dataset, number_of: Number, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from catseye.capture.clips import _Shard
+    start, seeks = ExactVideo._start, []
 
-    leads_to, seeks = _Shard._leads_to, []
+    def noted(self: ExactVideo, key: int) -> None:
+        seeks.append(key)
+        start(self, key)
 
-    def noted(self: _Shard, clip: Any, index: int) -> bool:
-        leads = leads_to(self, clip, index)
-        if not leads:
-            seeks.append(index)
-        return leads
-
-    monkeypatch.setattr(_Shard, "_leads_to", noted)
+    monkeypatch.setattr(ExactVideo, "_start", noted)
     clip = dataset.clips[0]
     assert clip.shard_key_flags.nonzero()[0].tolist() == [0, 25, 50]
     reader = ClipReader(dataset)
     for frames in ([2, 3], [3], [5, 24], [24, 26, 40], [60], [len(clip) - 1], [len(clip) - 1], [1]):
         check(reader, clip, frames, number_of)
-    last = len(clip) - 1
-    assert seeks == [2, 3, 24, 26, 60, last, 1]
+    keys = [0, 0, 0, 25, 50, 50, 0]
+    assert seeks == [clip.shard_pts[key] for key in keys]
 
 
 def test_open_shards_are_few(dataset: Dataset) -> None:
     reader = ClipReader(dataset, max_open=2)
     for clip in dataset.clips:
         reader.read(clip, [0])
-        assert len(reader._open) <= 2
+        assert len(reader._videos) <= 2
     reader.close()
-    assert not reader._open
+    assert not reader._videos
     reader.read(dataset.clips[0], [0])
     with pytest.raises(ValueError, match="max_open 0"):
         ClipReader(dataset, max_open=0)
@@ -111,13 +108,13 @@ def test_a_pickled_reader_opens_shards_of_its_own(dataset: Dataset, number_of: N
     reader = ClipReader(dataset)
     check(reader, dataset.clips[0], [1, 2], number_of)
     again = pickle.loads(pickle.dumps(reader))
-    assert not again._open
+    assert not again._videos
     check(again, dataset.clips[0], [3], number_of)
     check(reader, dataset.clips[0], [4], number_of)
 
 
 def _read_in_child(reader: ClipReader, clip: Any, answers: Any) -> None:
-    answers.put((reader.read(clip, [30, 31]), len(reader._open), reader._owner))
+    answers.put((reader.read(clip, [30, 31]), len(reader._videos), reader._owner))
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
