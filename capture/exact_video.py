@@ -143,7 +143,7 @@ class ExactVideo:
     def _advance(self, pts: int, needless: Collection[int]) -> VideoFrame:
         """Decode up to a frame."""
         self._position = None
-        for picture in self._pictures(needless):
+        for picture in self._pictures(pts, needless):
             if picture.pts is not None and picture.pts >= pts:
                 if picture.pts > pts or picture.is_corrupt:
                     break
@@ -151,8 +151,12 @@ class ExactVideo:
                 return picture
         raise ValueError(f"has no whole frame at pts {pts}")
 
-    def _pictures(self, needless: Collection[int]) -> Iterator[VideoFrame]:
-        """What comes next in presentation order, without those of ``needless`` that nothing refers to."""
+    def _pictures(self, wanted: int, needless: Collection[int]) -> Iterator[VideoFrame]:
+        """What comes next in presentation order, without those of ``needless`` that nothing refers to.
+
+        A frame comes out of the decoder some packets after its own. If one of these is damaged, what the
+        decoder has is the last that it gives.
+        """
         while True:
             while self._decoded:
                 yield self._decoded.popleft()
@@ -163,4 +167,10 @@ class ExactVideo:
             if skip != self._skipping:
                 self._codec.skip_frame = "NONREF" if skip else "DEFAULT"
                 self._skipping = skip
-            self._decoded.extend(self._codec.decode(packet))
+            try:
+                self._decoded.extend(self._codec.decode(packet))
+            except av.FFmpegError:
+                if packet.pts is None or packet.pts <= wanted:
+                    raise
+                self._packets = iter(())
+                self._decoded.extend(self._codec.decode(None))

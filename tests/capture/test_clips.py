@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from catseye.capture import shards
-from catseye.capture.clips import ClipReader, CorruptClip
+from catseye.capture.clips import ClipReader, CorruptClip, Request
 from catseye.capture.dataset import Dataset, open_dataset
 from catseye.capture.exact_video import ExactVideo
 from catseye.capture.geometry import PAD_VALUE, Image, letterbox, planes_to_network
@@ -81,6 +82,32 @@ def test_it_seeks_only_where_a_key_frame_is_nearer(
         check(reader, clip, frames, number_of)
     keys = [0, 0, 0, 25, 50, 50, 0]
     assert seeks == [clip.shard_pts[key] for key in keys]
+
+
+def test_many_clips_are_read_in_the_order_asked_for(dataset: Dataset, number_of: Number) -> None:
+    rng = np.random.default_rng(3)
+    clips = [dataset.clips[place] for place in rng.integers(len(dataset.clips), size=20)]
+    requests = [Request(clip, rng.integers(0, len(clip), 3).tolist()) for clip in clips]
+    requests.append(Request(clips[0], []))
+    reader = ClipReader(dataset, max_open=1)
+    for request, found in zip(requests, reader.read_many(requests), strict=True):
+        np.testing.assert_array_equal(found, reader.read(request.clip, request.frames))
+    with pytest.raises(IndexError, match="frames: not all of"):
+        reader.read_many([Request(clips[0], [0]), Request(clips[1], [10_000])])
+
+
+def test_clips_of_one_group_share_its_decoding(
+    dataset: Dataset, number_of: Number, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, seeks = ExactVideo._start, []
+    monkeypatch.setattr(ExactVideo, "_start", lambda self, key: (seeks.append(key), start(self, key)))
+    clip, other = dataset.clips[0], dataset.clips[-1]
+    wanted = [(clip, [20, 3]), (other, [5]), (clip, [7, 3, 21]), (clip, [30]), (clip, [1])]
+    found = ClipReader(dataset).read_many([Request(*one) for one in wanted])
+    for (row, frames), pictures in zip(wanted, found, strict=True):
+        assert not isinstance(pictures, CorruptClip)
+        assert [number_of(rgb) - first_number(row) for rgb in pictures] == frames
+    assert len(seeks) == 3
 
 
 def test_open_shards_are_few(dataset: Dataset) -> None:
@@ -155,6 +182,25 @@ def test_damage_is_an_error_that_names_the_clip_and_spares_the_others(
         reader.read(off, [0])
     with pytest.raises(CorruptClip, match="has no whole frame at pts"):
         reader.read(replace(off, shard_pts=clip.shard_pts + 10**9), [0])
+
+
+def test_a_lost_span_spares_what_lies_around_it(dataset: Dataset, tmp_path: Path, number_of: Number) -> None:
+    shutil.copytree(dataset.url, tmp_path / "damaged")
+    damaged = open_dataset(tmp_path / "damaged")
+    clip = damaged.clips[0]
+    path = tmp_path / "damaged" / clip.shard
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    lost = [packet for packet in packets if clip.shard_pts[25] <= packet.pts < clip.shard_pts[35]]
+    content = bytearray(path.read_bytes())
+    for packet in lost:
+        content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(content)
+    requests = [Request(clip, frames) for frames in ([0, 24], [20, 26], [40], [50, 60])]
+    whole, cut, behind, after = ClipReader(damaged).read_many(requests)
+    assert isinstance(cut, CorruptClip) and isinstance(behind, CorruptClip)
+    assert not isinstance(whole, CorruptClip) and not isinstance(after, CorruptClip)
+    assert [number_of(rgb) for rgb in (*whole, *after)] == [0, 24, 50, 60]
 
 
 def test_a_clip_without_frames_has_none_to_read(dataset: Dataset) -> None:
