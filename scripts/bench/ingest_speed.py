@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Ingest beside the ffmpeg program doing the same transcode, in seconds of video a second.
+
+    python scripts/bench/ingest_speed.py [--video FILE]… [--rounds N] [--clock wall|cpu] [--json]
+
+Both decode each video, shrink it by area into the letterbox, and encode a shard with the same x264 options
+and key frames, with one thread each; ingest also hashes the file, scores every frame and writes its tables.
+They take turns video by video, in another order each round. Bound: ingest has 0.9 of ffmpeg's rate or more,
+by the median over the rounds. Exits 1 when it is missed.
+
+Without --video it takes the real footage beside the project, or renders a world where there is none. Needs
+the ffmpeg program: apt-get install ffmpeg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from shutil import rmtree, which
+
+import cv2
+import numpy as np
+
+from catseye.capture.geometry import letterbox
+from catseye.capture.ingestion import ingest
+from catseye.capture.rendering import synth
+from catseye.capture.shards import B_FRAMES, CRF, KEY_INTERVAL_S, PRESET, QUICK_TO_READ
+from catseye.capture.sources import VideoFile
+from catseye.console import print_table
+
+FOOTAGE = Path(__file__).resolve().parents[3] / "shared" / "data" / "video"
+WIDTH, HEIGHT = 320, 192
+BOUND = 0.9
+ENCODER = {
+    "crf": str(CRF),
+    "preset": PRESET,
+    "bf": str(B_FRAMES),
+    "g": "1000000000",
+    "sc_threshold": "0",
+    "mbtree": "0",
+    **QUICK_TO_READ,
+}
+
+Transcode = Callable[[Path, Path], None]
+
+
+def ours(video: Path, folder: Path) -> None:
+    ingest([video], folder / "dataset", width=WIDTH, height=HEIGHT, jobs=1)
+
+
+def ffmpeg(video: Path, folder: Path) -> None:
+    with VideoFile(video) as opened:
+        box = letterbox(opened.info.width, opened.info.height, WIDTH, HEIGHT)
+    scale = f"scale={box.scaled_width}:{box.scaled_height}:flags=area"
+    pad = f"pad={WIDTH}:{HEIGHT}:{box.left}:{box.top}"
+    key = f"expr:gte(t,n_forced*{KEY_INTERVAL_S})"
+    subprocess.run(
+        [
+            *("ffmpeg", "-nostdin", "-loglevel", "error", "-threads", "1", "-i", str(video)),
+            *("-map", "0:v:0", "-vf", f"{scale},{pad}", "-filter_threads", "1", "-vsync", "passthrough"),
+            *("-c:v", "libx264", "-threads", "1", "-force_key_frames", key),
+            *(word for name, value in ENCODER.items() for word in (f"-{name}", value)),
+            str(folder / "shard.mp4"),
+        ],
+        check=True,
+    )
+
+
+def cpu_s() -> float:
+    """Processor seconds of this process and of those it has waited for."""
+    of_children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + of_children.ru_utime + of_children.ru_stime
+
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": cpu_s}
+
+
+def measure(videos: Sequence[Path], *, rounds: int, clock: str) -> dict[str, list[float]]:
+    """For each way the seconds of each round, all videos together."""
+    now, ways = CLOCKS[clock], {"ingest": ours, "ffmpeg": ffmpeg}
+    seconds = {name: [0.0] * rounds for name in ways}
+    for number in range(rounds):
+        for turn, video in enumerate(videos):
+            names = list(ways) if (number + turn) % 2 else list(ways)[::-1]
+            for name in names:
+                folder = Path(tempfile.mkdtemp())
+                began = now()
+                ways[name](video, folder)
+                seconds[name][number] += now() - began
+                rmtree(folder)
+    return seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--video", type=Path, action="append", default=[])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if which("ffmpeg") is None:
+        print("ffmpeg is not installed; run: sudo apt-get install ffmpeg", file=sys.stderr)
+        return 2
+    cv2.setNumThreads(1)
+    logging.getLogger("catseye").setLevel(logging.ERROR)  # it warns that one drive leaves none to validate on
+    with tempfile.TemporaryDirectory() as name:
+        videos = options.video or sorted(FOOTAGE.glob("*.mp4"))
+        if not videos:
+            world = synth(Path(name), seed=0, clips=2, duration_s=8.0, width=960, height=540)
+            videos = sorted(world.glob("*.mp4"))
+        seconds = measure(videos, rounds=options.rounds, clock=options.clock)
+        footage_s = 0.0
+        for video in videos:
+            with VideoFile(video) as opened:
+                footage_s += opened.info.duration_s
+    ratios = np.array(seconds["ffmpeg"]) / np.array(seconds["ingest"])
+    rates = {way: footage_s / float(np.median(taken)) for way, taken in seconds.items()}
+    ratio, lowest, highest = (float(value) for value in (np.median(ratios), ratios.min(), ratios.max()))
+    if options.json:
+        found = {"rates": rates, "ratio": ratio, "lowest": lowest, "highest": highest, "bound": BOUND}
+        print(json.dumps({**found, "clock": options.clock, "met": ratio >= BOUND}, indent=2))
+    else:
+        print_table(
+            f"One thread each, {len(videos)} videos, {options.clock} time",
+            ("way", "video s/s"),
+            [(way, f"{rate:.2f}") for way, rate in rates.items()],
+        )
+        verdict = "met" if ratio >= BOUND else "MISSED"
+        print(f"ingest / ffmpeg {ratio:.2f} ({lowest:.2f}…{highest:.2f}); bound {BOUND}: {verdict}")
+    return 0 if ratio >= BOUND else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
