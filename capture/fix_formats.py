@@ -131,9 +131,9 @@ def _take_sentence(line: bytes, epochs: list[_Epoch]) -> None:
 
 
 def _rmc(words: list[str]) -> dict[str, float]:
-    day: dict[str, float] = {}
-    if words[8]:
-        day["day"] = _day(int(words[8][:2]), int(words[8][2:4]), int(words[8][4:]))
+    day: dict[str, float] = (
+        {"day": _day(int(words[8][:2]), int(words[8][2:4]), int(words[8][4:]))} if words[8] else {}
+    )
     if words[1] != "A":
         return day
     return day | _known(

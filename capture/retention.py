@@ -102,24 +102,18 @@ def make_room(
     need_bytes = min_free_bytes - disk_usage(root).free
     if need_bytes <= 0 and quota_bytes is None:
         return []
-    used_bytes, stored = stored_segments(root)
+    folders = list(_folders(root))
     reason = "free space"
-    if quota_bytes is not None and used_bytes - quota_bytes > need_bytes:
-        need_bytes, reason = used_bytes - quota_bytes, "quota"
+    if quota_bytes is not None:
+        excess_bytes = sum(sum(sizes.values()) for _, sizes in folders) - quota_bytes
+        if excess_bytes > need_bytes:
+            need_bytes, reason = excess_bytes, "quota"
     if need_bytes <= 0:
         return []
+    stored = (
+        segment for folder, sizes in folders if JOURNAL_NAME in sizes for segment in group(folder, sizes)
+    )
     return _delete_all(to_delete(stored, need_bytes=need_bytes), reason=reason)
-
-
-def stored_segments(root: Path) -> tuple[int, list[StoredSegment]]:
-    """The bytes that all files below ``root`` take, and the closed segments among them, in no order."""
-    used_bytes = 0
-    segments: list[StoredSegment] = []
-    for folder, files in _folders(root):
-        used_bytes += sum(files.values())
-        if JOURNAL_NAME in files:
-            segments += group(folder, files)
-    return used_bytes, segments
 
 
 def group(folder: Path, sizes: dict[str, int]) -> Iterator[StoredSegment]:

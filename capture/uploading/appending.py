@@ -53,7 +53,11 @@ class AppendingTarget:
             raise OSError(f"{self.url_of(name)} arrived damaged")
         self._filesystem.mv(aside, path)
         if self._is_local:
-            fsync_folder(Path(folder))
+            # The folders above may be new as well.
+            for parent in (Path(folder), *Path(folder).parents):
+                fsync_folder(parent)
+                if parent == Path(self._root):
+                    break
 
     def _append(self, aside: str, source: Source) -> None:
         there = self._size(aside) or 0

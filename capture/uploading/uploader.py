@@ -80,7 +80,7 @@ def upload(
         url: where to; ``<vehicle>/<camera>/<file>`` are put below it.
         delete_after: delete a segment with its companions once all of them are verified at the target, unless
             it is locked.
-        limit_bytes_per_s: rate held on average; None for no limit.
+        limit_bytes_per_s: rate held on average, for S3 over some parts; None for no limit.
         part_bytes: what is sent again at most after a kill, for S3; at least 5 MiB.
         attempts: failures in a row, with no byte arriving between them, after which it gives up.
         storage_options: of fsspec for this URL; S3's credentials and endpoint are otherwise taken from the
@@ -92,7 +92,7 @@ def upload(
         InputError: there is no footage, the address is none, or another process is uploading this footage.
         MissingExtraError: the URL needs ``catseye[upload]``.
         UploadError: the target cannot be reached or refuses.
-        UsageError: an option is out of its range.
+        UsageError: an option is out of its range, or the URL is a folder in the footage.
     """
     for name, value, least in (("part_bytes", part_bytes, MIN_PART_BYTES), ("attempts", attempts, 1)):
         if value < least:
@@ -113,6 +113,8 @@ def upload(
             part_bytes=part_bytes,
             storage_options=storage_options or {},
         )
+        if target.url_of("").startswith(f"{footage.resolve().as_uri()}/"):
+            raise UsageError(f"{url}: lies in the footage; give a folder outside of it")
         run = _Run(footage, target, meter, attempts=attempts, sleep=sleep, delete_after=delete_after)
         run.upload_segments(folders, bar)
         run.upload_journals(folders)

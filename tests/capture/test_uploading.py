@@ -378,6 +378,8 @@ def test_options_and_places_that_cannot_be(footage: Path, record: Record, tmp_pa
     for options in ({"part_bytes": 1000}, {"attempts": 0}, {"limit_bytes_per_s": 0.0}):
         with pytest.raises(UsageError, match=str(next(iter(options.values())))):
             upload(footage, str(tmp_path / "archive"), **options)  # type: ignore[arg-type]  # of several types
+    with pytest.raises(UsageError, match="lies in the footage"):
+        upload(footage, str(footage / "archive"))
     with pytest.raises(InputError, match="is no address"):
         upload(footage, "nowhere://x")
 
