@@ -62,6 +62,8 @@ class ExactVideo:
         ValueError: it has no video stream, or one of another time base.
     """
 
+    _packets: Iterator[Packet[VideoStream]]
+
     def __init__(self, path: Path, times: FrameTimes, *, time_base: Fraction) -> None:
         self._path, self._times, self._time_base = path, times, time_base
         self._open()
@@ -100,7 +102,7 @@ class ExactVideo:
         self._codec.thread_count = 1
         self._skips = self._codec.name in _SKIPS_EXACTLY
         self._skipping = False
-        self._packets: Iterator[Packet[VideoStream]] = iter(())
+        self._packets = iter(())
         self._decoded: deque[VideoFrame] = deque()
         self._position: int | None = None
 

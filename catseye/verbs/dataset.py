@@ -76,4 +76,6 @@ def inspect(
     if as_json:
         print_json(summary.to_document())
     else:
+        for balance in summary.balances:
+            output_console.print(balance.sentence, markup=False)
         output_console.print(f"Look at {out}", markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -69,12 +68,11 @@ def calibrate(
             progress=progress,
         )
     if as_json:
-        print_json(asdict(report) | {"calibration": report.calibration.model_dump()})
+        print_json(report.to_document())
         return
-    used = [view for view in report.views if view.used]
     rows = [
         ("reprojection error, RMS", f"{report.error_px:.3f} px"),
-        ("views used", f"{len(used)} of {len(report.views)}"),
+        ("views used", f"{report.used} of {len(report.views)}"),
         ("model", report.model),
         ("field of view", " x ".join(f"{angle:.1f}°" for angle in report.field_of_view_deg)),
         ("picture covered by boards", f"{report.covered:.0%}"),
@@ -87,6 +85,4 @@ def calibrate(
     for view in report.views:
         if not view.used:
             output_console.print(f"left out {view.name}: {view.reason}", markup=False)
-    for warning in report.warnings:
-        output_console.print(f"warning: {warning}", markup=False)
     output_console.print(f"Look at {report.undistorted} and {report.coverage}", markup=False)
