@@ -6,7 +6,6 @@ It is a folder of ``dataset.json``, ``clips.parquet``, ``telemetry.parquet`` and
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from catseye.capture.manifest import Clip, read_clips, write_clips
+from catseye.capture.manifest import Clip, open_clips, write_clips
 from catseye.capture.telemetry import Telemetry
 from catseye.contract import Contract
 from catseye.errors import InputError
@@ -40,18 +39,20 @@ class ClipOptions(Contract):
         width, height: network size in pixels, even.
         max_clip_s: longest clip in seconds.
         gap_s: a longer step between frames ends a clip; None for a second or eight median steps.
+        redaction: what has blurred the shards; empty where nothing has.
     """
 
     width: int = Field(gt=0, multiple_of=2)
     height: int = Field(gt=0, multiple_of=2)
     max_clip_s: float = Field(gt=0)
     gap_s: float | None = Field(default=None, gt=0)
+    redaction: str = ""
 
 
 class DatasetInfo(ClipOptions):
     """``dataset.json``: the options, what came of them, and the fingerprint of the rows."""
 
-    VERSION: ClassVar[str] = "1.0"
+    VERSION: ClassVar[str] = "1.1"
     REMEDY: ClassVar[str] = _REMEDY
 
     clips: int = Field(ge=0)
@@ -94,6 +95,8 @@ class Dataset:
 def open_dataset(url: str | Path) -> Dataset:
     """Open a dataset at a path or any fsspec URL.
 
+    That takes time by its clips; what grows with their frames is read when it is first used.
+
     Raises:
         InputError: there is none, it is of a newer major version, or its files do not fit together.
     """
@@ -108,7 +111,7 @@ def open_dataset(url: str | Path) -> Dataset:
     info = DatasetInfo.parse(text, subject=f"{place}/{INFO_NAME}")
     rows = f"{place}/{CLIPS_NAME}"
     try:
-        clips = read_clips(io.BytesIO(filesystem.cat_file(f"{folder}/{CLIPS_NAME}")))
+        clips = open_clips(f"{folder}/{CLIPS_NAME}", filesystem)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(
             rows, f"is not the dataset's table of clips ({error})", "run the ingest again"
@@ -162,10 +165,12 @@ def read_telemetry_table(folder: Path) -> dict[str, Telemetry]:
 def fingerprint(clips: Sequence[Clip], options: ClipOptions) -> str:
     """Hex SHA-256 of what training sees: which clips, how large, in which split, with what beside them."""
     rows = sorted(
-        (c.clip_id, c.split, c.usable, len(c), c.calibration_hash, int(np.isfinite(c.speed_mps).sum()))
+        (c.clip_id, c.split, c.usable, len(c), c.calibration_hash, c.known_speeds)
         for c in clips
     )
     fixed = options.model_dump(include=set(ClipOptions.model_fields) - {"schema_version"})
+    if not options.redaction:  # version 1.0 knew of none, and its datasets keep their fingerprints
+        del fixed["redaction"]
     return hashlib.sha256(json.dumps([fixed, rows], sort_keys=True).encode()).hexdigest()
 
 
