@@ -61,6 +61,7 @@ class DatasetInfo(ClipOptions):
     drives: int = Field(ge=0)
     hours: float = Field(ge=0)
     usable_hours: float = Field(ge=0)
+    validation_fraction: float = Field(default=0.1, ge=0, lt=1)
     fingerprint: str
     created_by: str
 
@@ -122,7 +123,12 @@ def open_dataset(url: str | Path) -> Dataset:
 
 
 def write_dataset(
-    folder: Path, clips: Sequence[Clip], telemetry: Mapping[str, Telemetry], options: ClipOptions
+    folder: Path,
+    clips: Sequence[Clip],
+    telemetry: Mapping[str, Telemetry],
+    options: ClipOptions,
+    *,
+    validation_fraction: float = 0.1,
 ) -> DatasetInfo:
     """Write the tables and then ``dataset.json``.
 
@@ -131,6 +137,7 @@ def write_dataset(
         clips: every row, in order.
         telemetry: speed samples by their source's sha256.
         options: what the clips were made with.
+        validation_fraction: what the splits were made with.
     """
     usable = [clip for clip in clips if clip.usable]
     info = DatasetInfo(
@@ -141,6 +148,7 @@ def write_dataset(
         drives=len({clip.drive for clip in clips}),
         hours=sum(clip.duration_s for clip in clips) / 3600,
         usable_hours=sum(clip.duration_s for clip in usable) / 3600,
+        validation_fraction=validation_fraction,
         fingerprint=fingerprint(clips, options),
         created_by=f"catseye {__version__}",
     )
@@ -164,10 +172,7 @@ def read_telemetry_table(folder: Path) -> dict[str, Telemetry]:
 
 def fingerprint(clips: Sequence[Clip], options: ClipOptions) -> str:
     """Hex SHA-256 of what training sees: which clips, how large, in which split, with what beside them."""
-    rows = sorted(
-        (c.clip_id, c.split, c.usable, len(c), c.calibration_hash, c.known_speeds)
-        for c in clips
-    )
+    rows = sorted((c.clip_id, c.split, c.usable, len(c), c.calibration_hash, c.known_speeds) for c in clips)
     fixed = options.model_dump(include=set(ClipOptions.model_fields) - {"schema_version"})
     if not options.redaction:  # version 1.0 knew of none, and its datasets keep their fingerprints
         del fixed["redaction"]

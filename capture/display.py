@@ -7,6 +7,7 @@ labels, a calibration) means the one that is shown. So sizes and boxes in "sourc
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any, cast
 
 import av
 import cv2
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 from catseye.capture.geometry import Image, Planes, resize_plane
 
 Turn = tuple[int, int, int, int]
-"""a, b, c, d of −1, 0 and 1: pixel (x, y) is shown at (a·x + c·y, b·x + d·y), but for a shift."""
+"""a, b, c, d of -1, 0 and 1: pixel (x, y) is shown at (a·x + c·y, b·x + d·y), but for a shift."""
 
 UPRIGHT: Turn = (1, 0, 0, 1)
 
@@ -30,8 +31,8 @@ _FLIP_CODES = {(True, False): 0, (False, True): 1, (True, True): -1}
 class Deinterlacer:
     """Makes a whole frame of every interlaced one, at the same pts.
 
-    FFmpeg's bwdif puts together the lines of a frame's first field and what the fields before and after say of
-    the lines between. Frames that are not interlaced pass unchanged. Nothing is held back before the first
+    FFmpeg's bwdif puts together the lines of a frame's first field and what the fields before and after say
+    of the lines between. Frames that are not interlaced pass unchanged. Nothing is held back before the first
     interlaced frame, and one frame from then on.
     """
 
@@ -97,7 +98,7 @@ def turn_of(picture: VideoFrame) -> Turn:
     side_data = picture.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return UPRIGHT
-    matrix = np.frombuffer(memoryview(side_data), dtype=np.int32)[:9].reshape(3, 3)[:2, :2].astype(np.float64)
+    matrix = np.frombuffer(cast(Any, side_data), dtype=np.int32)[:9].reshape(3, 3)[:2, :2].astype(np.float64)
     a, b, c, d = (int(value) for value in np.rint(matrix / max(1.0, np.abs(matrix).max())).ravel())
     return (a, b, c, d) if abs(a * d - b * c) == 1 and a * c + b * d == 0 else UPRIGHT
 

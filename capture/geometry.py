@@ -54,6 +54,10 @@ class Letterbox:
         scale = np.array([self.scale_x, self.scale_y] * 2)
         return np.asarray(boxes_xyxy * scale + np.array([self.left, self.top] * 2), dtype=np.float32)
 
+    def scale_boxes(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Map (..., 4) corner boxes from source pixels to those of the scaled picture without its border."""
+        return np.asarray(boxes_xyxy * np.array([self.scale_x, self.scale_y] * 2), dtype=np.float32)
+
     def boxes_to_source(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Map (..., 4) corner boxes from network to source pixels, clipped to the source frame."""
         scale = np.array([self.scale_x, self.scale_y] * 2)

@@ -48,7 +48,8 @@ class Clip:
         calibration_hash: ``Calibration.content_hash``, or empty.
         brightness, sharpness, motion: medians of ``quality.FrameScores`` over the clip; NaN where none.
         obstruction: median share of the picture that something on the lens hides; NaN where none.
-        corruption: share of the frames that are damaged; NaN where none.
+        corruption: the worst of its frames: 1 where the decoder told of damage, otherwise the share of the
+            picture that is torn or filled in, see ``corruption``; NaN where none.
         scene_hashes: (2 S,) uint64, two to a sample, see ``near_duplicates``.
         scene_start: place of the first sample on the source's grid of samples.
     """
@@ -164,10 +165,8 @@ def read_clips(stream: IO[bytes] | str) -> tuple[Clip, ...]:
     table = pq.read_table(stream)
     _check_columns(table.column_names)
     lists = {name: _column(table, name) for name in _LISTS}
-    return tuple(
-        Clip(**row, **{name: values[index] for name, values in lists.items()})
-        for index, row in enumerate(_scalar_rows(table))
-    )
+    arrays = (dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True))
+    return tuple(Clip(**{**row, **of}) for row, of in zip(_scalar_rows(table), arrays, strict=True))
 
 
 def open_clips(path: str, filesystem: AbstractFileSystem) -> tuple[Clip, ...]:
@@ -177,7 +176,8 @@ def open_clips(path: str, filesystem: AbstractFileSystem) -> tuple[Clip, ...]:
         path, filesystem: as ``fsspec.core.url_to_fs`` gives them.
 
     Raises:
-        as ``read_clips``; and, when frames are asked for, ``InputError`` where the file has been replaced since.
+        as ``read_clips``; and, when frames are asked for, ``InputError`` where the file has been replaced
+        since.
     """
     with filesystem.open(path, "rb") as stream:
         file = pq.ParquetFile(stream)
@@ -233,11 +233,12 @@ class _LazyClip(Clip):
         return values
 
     def __len__(self) -> int:
-        return self._counts[0]
+        # A copy with changes, as ``dataclasses.replace`` makes, has arrays and no counts.
+        return self._counts[0] if "_counts" in self.__dict__ else super().__len__()
 
     @property
     def known_speeds(self) -> int:
-        return self._counts[1]
+        return self._counts[1] if "_counts" in self.__dict__ else super().known_speeds
 
 
 def _identity(file: pq.ParquetFile) -> str:
@@ -269,7 +270,9 @@ def _scalar_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
     bases = zip(columns.pop("time_base_numerator"), columns.pop("time_base_denominator"), strict=True)
     columns["time_base"] = [_fraction(*base) for base in bases]
     columns["tags"] = [frozenset(tags) for tags in columns["tags"]]
-    columns["intrinsics"] = [tuple(values) if values is not None else None for values in columns["intrinsics"]]
+    columns["intrinsics"] = [
+        tuple(values) if values is not None else None for values in columns["intrinsics"]
+    ]
     fields = list(columns)
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(fields, values, strict=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 import av
@@ -23,6 +24,9 @@ from catseye.capture.hardware import Decoder, accelerator
 from catseye.errors import InputError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".ts", ".mov", ".m4v"})
+
+MAX_PIXELS = 8192 * 8192
+"""A picture that is stated to be larger is taken for damage: it would take all memory to decode."""
 
 _PLANAR_420 = frozenset({"yuv420p", "yuvj420p"})
 _AVCOL_RANGE_MPEG, _AVCOL_RANGE_JPEG = 1, 2
@@ -61,8 +65,8 @@ class Frame:
     Args:
         index: its place in presentation order among the frames decoded, from 0.
         pts: presentation time in units of ``time_base``.
-        planes: its picture as shown: whole, upright, with square pixels. The arrays share the decoder's memory
-            and are not to be written to.
+        planes: its picture as shown: whole, upright, with square pixels. The arrays share the decoder's
+            memory and are not to be written to.
         key: whether it can be decoded by itself.
         damaged: whether something was lost or broken between the key frame it depends on and itself. Such a
             picture may look whole, or be smeared over.
@@ -87,23 +91,29 @@ class VideoFile:
     Args:
         path: a file that FFmpeg can demux.
         threads: decoder threads; 0 lets FFmpeg choose.
-        decoder: ``cpu``; ``cuda`` for NVDEC, which falls back to the processor with a line in the log; ``auto``
-            for NVDEC where there is a device for it. See ``hardware``.
+        decoder: ``cpu``; ``cuda`` for NVDEC, which falls back to the processor with a line in the log;
+            ``auto`` for NVDEC where there is a device for it. See ``hardware``.
+        stall_s: where no frame comes for so long, ``frames`` ends and ``stalled`` says so; None to wait.
 
     Raises:
         InputError: the file is absent, is no video, or has no video stream.
     """
 
-    def __init__(self, path: str | Path, *, threads: int = 0, decoder: Decoder = "cpu") -> None:
+    def __init__(
+        self, path: str | Path, *, threads: int = 0, decoder: Decoder = "cpu", stall_s: float | None = None
+    ) -> None:
         self.path = Path(path)
         self.corrupt_packets = 0
-        self._container = _open(self.path, decoder)
+        self.stalled = ""
+        self._stall_s = stall_s
+        self._container = _open(self.path, decoder, timeout_s=stall_s)
         if not self._container.streams.video:
             self._container.close()
             raise InputError(self.path, "has no video stream", "give a file recorded by a camera")
         self._stream: VideoStream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = threads
+        self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self._aspect = pixel_aspect(self._stream)
         self.info = _describe(self.path, self._container, self._stream, self._aspect)
 
@@ -119,12 +129,11 @@ class VideoFile:
     def frames(self) -> Iterator[Frame]:
         """Decode frames in presentation order. What fails to decode whole is counted and passed over.
 
-        All frames from a failure up to the next key frame are told to be damaged: they are predicted from what
-        failed, and the decoder says nothing of them.
+        All frames from a failure up to the next key frame are told to be damaged: they are predicted from
+        what failed, and the decoder says nothing of them.
         """
-        index = 0
         damage = _Damage()
-        for picture in self._whole_pictures(damage):
+        for index, picture in enumerate(self._whole_pictures(damage)):
             assert picture.pts is not None
             yield to_frame(
                 picture,
@@ -133,11 +142,14 @@ class VideoFile:
                 aspect=self._aspect,
                 damaged=damage.reaches(picture.pts, key=bool(picture.key_frame)),
             )
-            index += 1
 
     def _whole_pictures(self, damage: _Damage) -> Iterator[VideoFrame]:
         deinterlacer = Deinterlacer()
+        last_s = monotonic()
         for packet in self._packets_then_flush():
+            if self._stall_s is not None and monotonic() - last_s > self._stall_s:
+                self.stalled = f"no frame came for {self._stall_s:g} s"
+                return
             try:
                 pictures = self._stream.codec_context.decode(packet)
             except av.FFmpegError:
@@ -150,6 +162,7 @@ class VideoFile:
                     damage.note(picture.pts)
                     continue
                 yield from deinterlacer.push(picture)
+                last_s = monotonic()  # what the caller does with a frame is no stall
         yield from deinterlacer.flush()
 
     def _packets_then_flush(self) -> Iterator[Packet[VideoStream] | None]:
@@ -234,7 +247,7 @@ def find_videos(path: str | Path) -> list[Path]:
     return found
 
 
-def _open(path: Path, decoder: Decoder = "cpu") -> InputContainer:
+def _open(path: Path, decoder: Decoder = "cpu", *, timeout_s: float | None = None) -> InputContainer:
     if not path.exists():
         raise InputError(path, "no such file", "check the path")
     if path.is_dir():
@@ -242,15 +255,17 @@ def _open(path: Path, decoder: Decoder = "cpu") -> InputContainer:
     try:
         # The explicit protocol allows names with a colon, as in a UTC time, and keeps a playlist in disguise
         # from fetching over the network. Broken metadata does not make a video unreadable.
-        return av.open(
+        container: InputContainer = av.open(
             f"file:{path}",
             mode="r",
             options={"protocol_whitelist": "file"},
             metadata_errors="ignore",
+            timeout=timeout_s,
             **accelerator(decoder),
         )
+        return container
     except NotImplementedError:  # the device knows nothing of this codec
-        return _open(path)
+        return _open(path, timeout_s=timeout_s)
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
@@ -264,6 +279,12 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, aspect
     context = stream.codec_context
     if stream.time_base is None or not context.width or not context.height:
         raise InputError(path, "has a video stream without size or time base", "record or copy it again")
+    if context.width * context.height > MAX_PIXELS:
+        raise InputError(
+            path,
+            f"states pictures of {context.width}x{context.height}, more than {MAX_PIXELS:,} pixels",
+            "record or copy it again",
+        )
     if stream.duration is not None:
         duration_s = float(stream.duration * stream.time_base)
     else:

@@ -2,9 +2,9 @@
 
     python scripts/bench/open_dataset.py [--clips N] [--rounds N] [--json]
 
-Manifests of N clips (10,000) are written with 50 and with 500 frames a clip, and one of N / 10 clips with 500;
-each is opened in turns. Figures are medians in milliseconds; ``first frames`` is opening plus asking for the
-times of one clip, which reads that column for all of them.
+Manifests of N clips (10,000) are written with 50 and with 500 frames a clip, and one of N / 10 clips with
+500; each is opened in turns. Figures are medians in milliseconds; ``first frames`` is opening plus asking
+for the times of one clip, which reads that column for all of them.
 
 Bounds: ten times the frames take at most 1.3 times as long to open; ten times the clips at least 3 times as
 long as a tenth of them. Exits 1 when one is missed.

@@ -103,7 +103,9 @@ def error(found: Image, expected: Image) -> float:
     return float(np.abs(found.astype(int) - expected).mean())
 
 
-def ingested(path: Path, tmp_path: Path, *, width: int = WIDTH, height: int = HEIGHT) -> tuple[Dataset, Image]:
+def ingested(
+    path: Path, tmp_path: Path, *, width: int = WIDTH, height: int = HEIGHT
+) -> tuple[Dataset, Image]:
     """A dataset of one video that gives one clip, and that clip's pictures."""
     dataset = ingest([path], tmp_path / "dataset", width=width, height=height, jobs=1)
     (clip,) = dataset.clips
@@ -204,7 +206,9 @@ def test_pixels_that_are_nearly_square_or_absurd_stay(tmp_path: Path, aspect: Fr
 
 
 def test_a_turned_picture_with_wide_pixels_is_widened_first(tmp_path: Path) -> None:
-    path = turned(encode(tmp_path / "a.mp4", "libx264", [scene(0)] * 3, aspect=Fraction(2, 1)), TURNS["90"][0])
+    path = turned(
+        encode(tmp_path / "a.mp4", "libx264", [scene(0)] * 3, aspect=Fraction(2, 1)), TURNS["90"][0]
+    )
     _, (first, *_) = read(path)
     expected = np.rot90(cv2.resize(scene(0), (2 * WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), -1)
     assert error(first, expected) < 4
@@ -237,7 +241,18 @@ def ffprobe_pts(path: Path) -> list[int]:
     if shutil.which("ffprobe") is None:
         pytest.skip("ffprobe is not installed (Debian package ffmpeg)")
     done = subprocess.run(
-        ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts", "-of", "json", path],
+        [
+            "ffprobe",
+            "-v",
+            "error",
+            "-select_streams",
+            "v:0",
+            "-show_entries",
+            "frame=pts",
+            "-of",
+            "json",
+            path,
+        ],
         capture_output=True,
         check=True,
     )
