@@ -2,10 +2,10 @@
 
 Frames are cut, in this order:
 
-1. where time jumps ahead by a gap, stands still or goes back, and where the caller says (another frame size,
-   another shard);
-2. where a tag begins or ends, so that a stationary, dark or frozen span of a second or more is a clip of
-   its own;
+1. where time jumps ahead by a gap, stands still or goes back, where the caller says (another frame size,
+   another shard), and where another scene begins;
+2. where a tag begins or ends, so that a stationary, dark, frozen, obstructed or damaged span is a clip of its
+   own;
 3. into equal parts, where a clip would be longer than the longest.
 """
 
@@ -20,7 +20,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.quality import FrameScores, frame_tags, runs, steady
+from catseye.capture.quality import FrameScores, runs, scene_cuts, tag_spans
 
 DEFAULT_GAP_S = 1.0
 GAP_IN_FRAMES = 8
@@ -102,8 +102,9 @@ def split(
 def _tagged(
     scores: Sequence[FrameScores], times_s: NDArray[np.float64]
 ) -> list[tuple[int, int, frozenset[str]]]:
-    flags = {tag: steady(found, times_s) for tag, found in frame_tags(scores, times_s).items()}
-    cuts = sorted({index for found in flags.values() for run in runs(found) for index in run})
+    flags = tag_spans(scores, times_s)
+    scenes = scene_cuts(scores, times_s)
+    cuts = sorted({*scenes, *(index for found in flags.values() for run in runs(found) for index in run)})
     return [
         (start, stop, frozenset(tag for tag, found in flags.items() if found[start]))
         for start, stop in pairwise(cuts)

@@ -6,7 +6,6 @@ It is a folder of ``dataset.json``, ``clips.parquet``, ``telemetry.parquet`` and
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from catseye.capture.manifest import Clip, read_clips, write_clips
+from catseye.capture.manifest import Clip, open_clips, write_clips
 from catseye.capture.telemetry import Telemetry
 from catseye.contract import Contract
 from catseye.errors import InputError
@@ -50,18 +49,20 @@ class ClipOptions(Contract):
         width, height: network size in pixels, even.
         max_clip_s: longest clip in seconds.
         gap_s: a longer step between frames ends a clip; None for a second or eight median steps.
+        redaction: what has blurred the shards; empty where nothing has.
     """
 
     width: int = Field(gt=0, multiple_of=2)
     height: int = Field(gt=0, multiple_of=2)
     max_clip_s: float = Field(gt=0)
     gap_s: float | None = Field(default=None, gt=0)
+    redaction: str = ""
 
 
 class DatasetInfo(ClipOptions):
     """``dataset.json``: the options, what came of them, and the fingerprint of the rows."""
 
-    VERSION: ClassVar[str] = "1.0"
+    VERSION: ClassVar[str] = "1.1"
     REMEDY: ClassVar[str] = _REMEDY
 
     clips: int = Field(ge=0)
@@ -70,6 +71,7 @@ class DatasetInfo(ClipOptions):
     drives: int = Field(ge=0)
     hours: float = Field(ge=0)
     usable_hours: float = Field(ge=0)
+    validation_fraction: float = Field(default=0.1, ge=0, lt=1)
     fingerprint: str
     created_by: str
 
@@ -104,6 +106,8 @@ class Dataset:
 def open_dataset(url: str | Path) -> Dataset:
     """Open a dataset at a path or any fsspec URL.
 
+    That takes time by its clips; what grows with their frames is read when it is first used.
+
     Raises:
         InputError: there is none, it is of a newer major version, or its files do not fit together.
     """
@@ -118,7 +122,7 @@ def open_dataset(url: str | Path) -> Dataset:
     info = DatasetInfo.parse(text, subject=f"{place}/{INFO_NAME}")
     rows = f"{place}/{CLIPS_NAME}"
     try:
-        clips = read_clips(io.BytesIO(filesystem.cat_file(f"{folder}/{CLIPS_NAME}")))
+        clips = open_clips(f"{folder}/{CLIPS_NAME}", filesystem)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(
             rows, f"is not the dataset's table of clips ({error})", "run the ingest again"
@@ -129,7 +133,12 @@ def open_dataset(url: str | Path) -> Dataset:
 
 
 def write_dataset(
-    folder: Path, clips: Sequence[Clip], telemetry: Mapping[str, Telemetry], options: ClipOptions
+    folder: Path,
+    clips: Sequence[Clip],
+    telemetry: Mapping[str, Telemetry],
+    options: ClipOptions,
+    *,
+    validation_fraction: float = 0.1,
 ) -> DatasetInfo:
     """Write the tables and then ``dataset.json``.
 
@@ -138,6 +147,7 @@ def write_dataset(
         clips: every row, in order.
         telemetry: speed samples by their source's sha256.
         options: what the clips were made with.
+        validation_fraction: what the splits were made with.
     """
     usable = [clip for clip in clips if clip.usable]
     info = DatasetInfo(
@@ -148,6 +158,7 @@ def write_dataset(
         drives=len({clip.drive for clip in clips}),
         hours=sum(clip.duration_s for clip in clips) / 3600,
         usable_hours=sum(clip.duration_s for clip in usable) / 3600,
+        validation_fraction=validation_fraction,
         fingerprint=fingerprint(clips, options),
         created_by=f"catseye {__version__}",
     )
@@ -177,11 +188,10 @@ def read_telemetry_table(folder: Path) -> dict[str, Telemetry]:
 
 def fingerprint(clips: Sequence[Clip], options: ClipOptions) -> str:
     """Hex SHA-256 of what training sees: which clips, how large, in which split, with what beside them."""
-    rows = sorted(
-        (c.clip_id, c.split, c.usable, len(c), c.calibration_hash, int(np.isfinite(c.speed_mps).sum()))
-        for c in clips
-    )
+    rows = sorted((c.clip_id, c.split, c.usable, len(c), c.calibration_hash, c.known_speeds) for c in clips)
     fixed = options.model_dump(include=set(ClipOptions.model_fields) - {"schema_version"})
+    if not options.redaction:  # version 1.0 knew of none, and its datasets keep their fingerprints
+        del fixed["redaction"]
     return hashlib.sha256(json.dumps([fixed, rows], sort_keys=True).encode()).hexdigest()
 
 

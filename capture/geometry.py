@@ -54,6 +54,10 @@ class Letterbox:
         scale = np.array([self.scale_x, self.scale_y] * 2)
         return np.asarray(boxes_xyxy * scale + np.array([self.left, self.top] * 2), dtype=np.float32)
 
+    def scale_boxes(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Map (..., 4) corner boxes from source pixels to those of the scaled picture without its border."""
+        return np.asarray(boxes_xyxy * np.array([self.scale_x, self.scale_y] * 2), dtype=np.float32)
+
     def boxes_to_source(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Map (..., 4) corner boxes from network to source pixels, clipped to the source frame."""
         scale = np.array([self.scale_x, self.scale_y] * 2)
@@ -117,9 +121,9 @@ def resize_planes(planes: Planes, box: Letterbox) -> Planes:
     """Resize each plane into the letterbox's scaled size, without its border."""
     half = (box.scaled_width // 2, box.scaled_height // 2)
     return Planes(
-        y=_resize(planes.y, (box.scaled_width, box.scaled_height)),
-        u=_resize(planes.u, half),
-        v=_resize(planes.v, half),
+        y=resize_plane(planes.y, (box.scaled_width, box.scaled_height)),
+        u=resize_plane(planes.u, half),
+        v=resize_plane(planes.v, half),
         matrix=planes.matrix,
         full_range=planes.full_range,
     )
@@ -141,7 +145,7 @@ def planes_to_network(planes: Planes, box: Letterbox) -> Image:
 
 def rgb_to_network(rgb: Image, box: Letterbox) -> Image:
     """A still (H, W, 3) uint8 as network input: RGB (H, W, 3) uint8."""
-    return pad_to_network(_resize(rgb, (box.scaled_width, box.scaled_height)), box)
+    return pad_to_network(resize_plane(rgb, (box.scaled_width, box.scaled_height)), box)
 
 
 def pad_to_network(scaled: Image, box: Letterbox) -> Image:
@@ -171,7 +175,8 @@ def rgb_from_yuv(matrix: ColorMatrix, *, full_range: bool) -> NDArray[np.float64
     return np.hstack([linear, offset[:, None]])
 
 
-def _resize(plane: Image, size: tuple[int, int]) -> Image:
+def resize_plane(plane: Image, size: tuple[int, int]) -> Image:
+    """Resize a plane or picture to (width, height): by area where it shrinks, bilinearly otherwise."""
     height, width = plane.shape[:2]
     if (width, height) == size:
         return plane

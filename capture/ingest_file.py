@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -12,9 +12,12 @@ import numpy as np
 
 from catseye.capture.clip_split import Span, frame_durations, gap_length, split
 from catseye.capture.dataset import SHARDS_NAME, ClipOptions
-from catseye.capture.geometry import letterbox, resize_planes
+from catseye.capture.geometry import letterbox, planes_to_rgb, resize_planes
+from catseye.capture.hardware import Decoder
 from catseye.capture.manifest import Clip
-from catseye.capture.quality import FrameScores, Scorer
+from catseye.capture.near_duplicates import Sample, SceneHasher, to_columns
+from catseye.capture.quality import CORRUPT, DARK, FROZEN, OBSTRUCTED, STATIONARY, FrameScores, Scorer
+from catseye.capture.redaction import Redact, blur, check_boxes
 from catseye.capture.shards import Placed, ShardWriter
 from catseye.capture.sources import VideoFile, VideoInfo
 from catseye.errors import InputError
@@ -22,19 +25,30 @@ from catseye.errors import InputError
 MIN_CLIP_S = 1.0
 """A shorter clip is set aside."""
 
-SHORT, UNREADABLE, DUPLICATE = "short", "unreadable", "duplicate"
+SHORT, UNREADABLE, DUPLICATE, NEAR_DUPLICATE = "short", "unreadable", "duplicate", "near-duplicate"
 
 _REASONS = {
     SHORT: f"is shorter than {MIN_CLIP_S:g} s",
-    "stationary": "the camera stands",
-    "dark": "the picture is dark",
-    "frozen": "the picture is frozen",
+    STATIONARY: "the camera stands",
+    DARK: "the picture is dark",
+    FROZEN: "the picture is frozen",
+    OBSTRUCTED: "something on the lens hides the picture",
+    CORRUPT: "the picture is damaged",
 }
 _NO_TIMES = np.zeros(0, dtype=np.int64)
 
 
 def ingest_file(
-    path: Path, *, sha256: str, folder: Path, options: ClipOptions, threads: int = 1
+    path: Path,
+    *,
+    sha256: str,
+    folder: Path,
+    options: ClipOptions,
+    threads: int = 1,
+    decoder: Decoder = "cpu",
+    redact: Redact | None = None,
+    stall_s: float | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> list[Clip]:
     """Decode a video once: score its frames, write them as shards, cut them into clips.
 
@@ -46,6 +60,10 @@ def ingest_file(
         folder: the dataset.
         options: size and lengths.
         threads: decoder threads; they do not change the result.
+        decoder: see ``hardware``.
+        redact: names what to blur in the shards, see ``redaction``.
+        stall_s: where no frame comes for so long, what came before is all there is.
+        alive: called for every frame.
 
     Returns:
         A row for each clip, and one more for what could not be decoded, if anything.
@@ -55,23 +73,34 @@ def ingest_file(
     """
     frames = _Frames()
     shards = ShardWriter(folder / SHARDS_NAME, sha256[:16], width=options.width, height=options.height)
-    with VideoFile(path, threads=threads) as video, shards:
-        scorer = Scorer()
+    with VideoFile(path, threads=threads, decoder=decoder, stall_s=stall_s) as video, shards:
+        scorer, hasher = Scorer(), SceneHasher()
         for frame in video.frames():
+            alive()
             size = (frame.planes.width, frame.planes.height)
             box = letterbox(*size, options.width, options.height)
             scaled = resize_planes(frame.planes, box)
             frames.pts.append(frame.pts)
             frames.key_flags.append(frame.key)
             frames.sizes.append(size)
-            frames.scores.append(scorer.score(scaled, time_s=frame.time_s))
+            frames.scores.append(
+                scorer.score(scaled, time_s=frame.time_s, damaged=frame.damaged, source=frame.planes)
+            )
+            frames.samples.append(hasher.samples(scaled.y, time_s=frame.time_s))
+            if redact is not None:
+                scaled = blur(scaled, box.scale_boxes(check_boxes(redact(planes_to_rgb(frame.planes)))))
             since_first_s = float((frame.pts - frames.pts[0]) * video.info.time_base)
             frames.placed.append(shards.write(scaled, box, time_s=since_first_s))
     if not frames.pts:
         raise InputError(path, "has no frame that can be decoded", "record or copy it again")
     clips = _clips(path, sha256, video.info, frames, shards, options)
-    lost = _what_is_lost(video.info, frames, video.corrupt_packets, options)
+    lost = _what_is_lost(video, frames, options)
     return [*clips, set_aside(path, sha256, UNREADABLE, lost)] if lost else clips
+
+
+def reason_for(tags: Iterable[str]) -> str:
+    """Why a clip with these tags is not usable, or nothing."""
+    return ", ".join(_REASONS[tag] for tag in sorted(tags))
 
 
 def set_aside(path: Path | str, sha256: str, tag: str, reason: str, *, own_id: str = "") -> Clip:
@@ -114,6 +143,7 @@ class _Frames:
     key_flags: list[bool] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     scores: list[FrameScores] = field(default_factory=list)
+    samples: list[list[Sample]] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
 
     def breaks(self) -> list[int]:
@@ -145,6 +175,7 @@ def _clips(
         scores = frames.scores[at]
         seconds = float((pts[at][-1] - pts[at][0] + durations[at][-1]) * info.time_base)
         tags = span.tags | ({SHORT} if seconds < MIN_CLIP_S - 1e-6 else set())
+        scene_hashes, scene_start = to_columns([sample for found in frames.samples[at] for sample in found])
         since_start = timedelta(seconds=float((int(pts[span.start]) - info.start_pts) * info.time_base))
         return Clip(
             clip_id=f"{sha256[:16]}-{span.start:07d}",
@@ -165,7 +196,7 @@ def _clips(
             shard_key_flags=shard_keys[at],
             tags=tags,
             usable=not tags,
-            reason=", ".join(_REASONS[tag] for tag in sorted(tags)),
+            reason=reason_for(tags),
             split="",
             speed_mps=np.full(span.stop - span.start, np.nan, dtype=np.float32),
             intrinsics=None,
@@ -173,6 +204,10 @@ def _clips(
             brightness=_median(score.brightness for score in scores),
             sharpness=_median(score.sharpness for score in scores),
             motion=_median(score.motion for score in scores),
+            obstruction=_median(score.obstruction for score in scores),
+            corruption=max(1.0 if score.damaged else max(score.torn, score.filled) for score in scores),
+            scene_hashes=scene_hashes,
+            scene_start=scene_start,
         )
 
     return [clip(span) for span in spans]
@@ -183,11 +218,14 @@ def _median(values: Iterable[float]) -> float:
     return float(np.median(known)) if known else float("nan")
 
 
-def _what_is_lost(info: VideoInfo, frames: _Frames, corrupt_packets: int, options: ClipOptions) -> str:
+def _what_is_lost(video: VideoFile, frames: _Frames, options: ClipOptions) -> str:
     """Why the rows are not the whole of the file, or nothing."""
+    info = video.info
     faults = []
-    if corrupt_packets:
-        faults.append(f"{corrupt_packets} packets could not be decoded")
+    if video.corrupt_packets:
+        faults.append(f"{video.corrupt_packets} packets could not be decoded")
+    if video.stalled:
+        faults.append(video.stalled)
     pts = np.array(frames.pts, dtype=np.int64)
     gap = gap_length(pts, info.time_base, gap_s=options.gap_s)
     end = int(pts.max()) + int(frame_durations(pts, gap=gap)[-1]) - info.start_pts

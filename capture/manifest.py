@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
+from hashlib import sha256
 from itertools import pairwise
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 from numpy.typing import NDArray
+
+from catseye.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +39,19 @@ class Clip:
         shard: the file with these frames at network size, relative to the dataset; empty for none.
         shard_pts: (T,) int64 presentation times in the shard, in ``shards.TIME_BASE``.
         shard_key_flags: (T,) bool, key frames of the shard.
-        tags: any of ``stationary``, ``dark``, ``frozen``, ``short``, ``unreadable``, ``duplicate``.
+        tags: any of ``stationary``, ``dark``, ``frozen``, ``obstructed``, ``corrupt``, ``short``,
+            ``unreadable``, ``duplicate``, ``near-duplicate``.
         usable: whether to train on it; where not, ``reason`` says why.
         split: ``train``, ``validation`` or ``test``.
         speed_mps: (T,) float32, NaN where unknown.
         intrinsics: fx/W, fy/H, cx/W, cy/H of the network frame, or None without calibration.
         calibration_hash: ``Calibration.content_hash``, or empty.
         brightness, sharpness, motion: medians of ``quality.FrameScores`` over the clip; NaN where none.
+        obstruction: median share of the picture that something on the lens hides; NaN where none.
+        corruption: the worst of its frames: 1 where the decoder told of damage, otherwise the share of the
+            picture that is torn or filled in, see ``corruption``; NaN where none.
+        scene_hashes: (2 S,) uint64, two to a sample, see ``near_duplicates``.
+        scene_start: place of the first sample on the source's grid of samples.
     """
 
     clip_id: str
@@ -69,9 +80,18 @@ class Clip:
     brightness: float
     sharpness: float
     motion: float
+    obstruction: float = float("nan")
+    corruption: float = float("nan")
+    scene_hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    scene_start: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)
+
+    @property
+    def known_speeds(self) -> int:
+        """How many frames have a speed."""
+        return int(np.isfinite(self.speed_mps).sum())
 
     @property
     def times_s(self) -> NDArray[np.float64]:
@@ -91,6 +111,7 @@ _LISTS: dict[str, pa.DataType] = {
     "shard_pts": pa.int64(),
     "shard_key_flags": pa.bool_(),
     "speed_mps": pa.float32(),
+    "scene_hashes": pa.uint64(),
 }
 
 SCHEMA = pa.schema(
@@ -112,9 +133,21 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
         ("intrinsics", pa.list_(pa.float64())),
         ("calibration_hash", pa.string()),
-        *((name, pa.float32()) for name in ("brightness", "sharpness", "motion")),
+        *(
+            (name, pa.float32())
+            for name in ("brightness", "sharpness", "motion", "obstruction", "corruption")
+        ),
+        ("scene_start", pa.int64()),
+        ("frames", pa.int32()),
+        ("known_speeds", pa.int32()),
     ]
 )
+
+_SCALARS = [name for name in SCHEMA.names if name not in _LISTS]
+_COUNTS = ("frames", "known_speeds")
+"""Lengths of what is in the lists, so that the lists need not be read for them."""
+
+_SINCE_1_1 = {"obstruction", "corruption", "scene_hashes", "scene_start", *_COUNTS}
 
 
 def write_clips(clips: Sequence[Clip], stream: IO[bytes] | str) -> None:
@@ -123,46 +156,139 @@ def write_clips(clips: Sequence[Clip], stream: IO[bytes] | str) -> None:
 
 
 def read_clips(stream: IO[bytes] | str) -> tuple[Clip, ...]:
-    """Read rows back.
+    """Read rows back, those of version 1.0 too.
 
     Raises:
         OSError, pyarrow.ArrowException: the file is absent or is no Parquet file.
         KeyError, ValueError: a column is missing or has another type.
     """
     table = pq.read_table(stream)
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise KeyError(f"has no column {missing[0]!r}")
-    table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
-    scalars = table.drop_columns([*_LISTS]).to_pylist()
-    lists = zip(*(_arrays(table.column(name)) for name in _LISTS), strict=True)
-    return tuple(
-        _to_clip({**row, **dict(zip(_LISTS, arrays, strict=True))})
-        for row, arrays in zip(scalars, lists, strict=True)
-    )
+    _check_columns(table.column_names)
+    lists = {name: _column(table, name) for name in _LISTS}
+    arrays = (dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True))
+    return tuple(Clip(**{**row, **of}) for row, of in zip(_scalar_rows(table), arrays, strict=True))
+
+
+def open_clips(path: str, filesystem: AbstractFileSystem) -> tuple[Clip, ...]:
+    """The rows without what grows with their frames, which is read when it is first asked for.
+
+    Args:
+        path, filesystem: as ``fsspec.core.url_to_fs`` gives them.
+
+    Raises:
+        as ``read_clips``; and, when frames are asked for, ``InputError`` where the file has been replaced
+        since.
+    """
+    with filesystem.open(path, "rb") as stream:
+        file = pq.ParquetFile(stream)
+        names = file.schema_arrow.names
+        _check_columns(names)
+        if not set(_COUNTS) <= set(names):
+            return read_clips(stream)
+        table = file.read(columns=[name for name in _SCALARS if name in names])
+        frames = _Lists(path, filesystem, _identity(file))
+    counts = zip(*(table.column(name).to_pylist() for name in _COUNTS), strict=True)
+    rows = zip(_scalar_rows(table), counts, strict=True)
+    return tuple(_LazyClip.of(row, count, frames, index) for index, (row, count) in enumerate(rows))
+
+
+class _Lists:
+    """The list columns of a table of clips, each read whole when a row of it is first wanted."""
+
+    def __init__(self, path: str, filesystem: AbstractFileSystem, identity: str) -> None:
+        self._path, self._filesystem, self._identity = path, filesystem, identity
+        self._columns: dict[str, Sequence[NDArray[Any]]] = {}
+
+    def get(self, name: str, index: int) -> NDArray[Any]:
+        if name not in self._columns:
+            with self._filesystem.open(self._path, "rb") as stream:
+                file = pq.ParquetFile(stream)
+                if _identity(file) != self._identity:
+                    raise InputError(self._path, "has changed since it was opened", "open the dataset again")
+                self._columns[name] = _column(file.read(columns=[name]), name)
+        return self._columns[name][index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_columns": {}}
+
+
+class _LazyClip(Clip):
+    """A clip whose arrays are read on first use. It compares, copies and pickles like any other."""
+
+    _frames: _Lists
+    _index: int
+    _counts: tuple[int, int]
+
+    @classmethod
+    def of(cls, row: dict[str, Any], counts: tuple[int, int], frames: _Lists, index: int) -> _LazyClip:
+        clip = cls.__new__(cls)
+        clip.__dict__.update(row, _counts=counts, _frames=frames, _index=index)
+        return clip
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _LISTS:
+            raise AttributeError(name)
+        values = self._frames.get(name, self._index)
+        self.__dict__[name] = values
+        return values
+
+    def __len__(self) -> int:
+        # A copy with changes, as ``dataclasses.replace`` makes, has arrays and no counts.
+        return self._counts[0] if "_counts" in self.__dict__ else super().__len__()
+
+    @property
+    def known_speeds(self) -> int:
+        return self._counts[1] if "_counts" in self.__dict__ else super().known_speeds
+
+
+def _identity(file: pq.ParquetFile) -> str:
+    """Changes with the content: where every column lies, how long it is, and its extremes."""
+    return sha256(repr(file.metadata.to_dict()).encode()).hexdigest()
+
+
+def _check_columns(names: Sequence[str]) -> None:
+    for name in SCHEMA.names:
+        if name not in names and name not in _SINCE_1_1:
+            raise KeyError(f"has no column {name!r}")
 
 
 def _to_row(clip: Clip) -> dict[str, Any]:
-    row = {name: getattr(clip, name) for name in SCHEMA.names if not name.startswith("time_base_")}
+    row = {name: getattr(clip, name) for name in SCHEMA.names if not name.startswith("time_base_")
+           and name != "frames"}  # fmt: skip
     row["tags"] = sorted(clip.tags)
+    row["frames"] = len(clip)
     row["time_base_numerator"] = clip.time_base.numerator
     row["time_base_denominator"] = clip.time_base.denominator
     return row
 
 
-def _to_clip(row: dict[str, Any]) -> Clip:
-    time_base = Fraction(row.pop("time_base_numerator"), row.pop("time_base_denominator"))
-    row["tags"] = frozenset(row["tags"])
-    if row["intrinsics"] is not None:
-        fx, fy, cx, cy = row["intrinsics"]
-        row["intrinsics"] = (fx, fy, cx, cy)
-    return Clip(time_base=time_base, **row)
+def _scalar_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """What a row has but its lists, by the names of ``Clip``."""
+    names = [name for name in _SCALARS if name in table.column_names and name not in _COUNTS]
+    table = table.select(names).cast(pa.schema([SCHEMA.field(name) for name in names]))
+    columns = {name: table.column(name).to_pylist() for name in names}
+    bases = zip(columns.pop("time_base_numerator"), columns.pop("time_base_denominator"), strict=True)
+    columns["time_base"] = [_fraction(*base) for base in bases]
+    columns["tags"] = [frozenset(tags) for tags in columns["tags"]]
+    columns["intrinsics"] = [
+        tuple(values) if values is not None else None for values in columns["intrinsics"]
+    ]
+    fields = list(columns)
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(fields, values, strict=True))
 
 
-def _arrays(column: pa.ChunkedArray) -> Iterator[NDArray[Any]]:
-    """The lists of a column as NumPy arrays, which share one buffer."""
-    for chunk in column.chunks:
+_fraction = lru_cache(maxsize=1024)(Fraction)
+
+
+def _column(table: pa.Table, name: str) -> Sequence[NDArray[Any]]:
+    """The lists of a column as NumPy arrays, which share one buffer; empty ones where there is no such."""
+    kind = _LISTS[name]
+    if name not in table.column_names:
+        return [np.zeros(0, dtype=kind.to_pandas_dtype())] * len(table)
+    arrays: list[NDArray[Any]] = []
+    for chunk in table.column(name).cast(pa.list_(kind)).chunks:
         values = chunk.values.to_numpy(zero_copy_only=False)
         offsets = chunk.offsets.to_numpy()
-        for start, stop in pairwise(offsets):
-            yield values[start:stop]
+        arrays.extend(values[start:stop] for start, stop in pairwise(offsets))
+    return arrays

@@ -9,15 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from fractions import Fraction
 from hashlib import sha256 as sha256_of_bytes
 
 import numpy as np
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.dataset import ClipOptions
+from catseye.capture.drives import connected, join_drives
 from catseye.capture.geometry import letterbox
-from catseye.capture.ingest_file import DUPLICATE, UNREADABLE, set_aside
+from catseye.capture.ingest_file import DUPLICATE, NEAR_DUPLICATE, UNREADABLE, reason_for, set_aside
 from catseye.capture.manifest import Clip
+from catseye.capture.near_duplicates import find_near_duplicates
 from catseye.capture.probe import Source
 from catseye.capture.splits import TEST, assign_splits
 
@@ -73,13 +77,20 @@ def merge(
             continue
         found = _rows_of(path, sha, given.get(path), new_rows.get(sha, old_rows.get(sha, ())))
         if path in given:
-            found = [_join(clip, given[path], options) for clip in found]
+            found = [_join(clip, given[path], options) for clip in _timed(found, given[path].source)]
         rows.extend(found)
         owners[sha] = found[0]
+    rows, repeats = _with_near_duplicates(join_drives(rows), known)
     return sorted(
-        _with_splits(rows, _held_out(known, files), validation_fraction),
+        _with_splits(rows, _held_out(known, files), repeats, validation_fraction),
         key=lambda clip: (clip.source, clip.clip_id),
     )
+
+
+def near_duplicate_drives(clips: Sequence[Clip], drive: str) -> set[str]:
+    """Other drives that show in part the same as a drive."""
+    _, repeats = _with_near_duplicates(clips, clips)
+    return {name for pair in repeats if drive in pair for name in pair} - {drive}
 
 
 def _owners_first(known: Sequence[Clip]) -> list[Clip]:
@@ -112,6 +123,20 @@ def _copy(path: str, owner: Clip) -> Clip:
     return replace(row, drive=owner.drive)
 
 
+def _timed(clips: Sequence[Clip], source: Source) -> list[Clip]:
+    """Rows of one file with the start times that follow from the journal's, where there is one."""
+    if source.start_utc is None:
+        return list(clips)
+    first = min(
+        (Fraction(int(clip.pts[0])) * clip.time_base for clip in clips if len(clip)), default=Fraction(0)
+    )
+    since = [float(int(clip.pts[0]) * clip.time_base - first) if len(clip) else 0.0 for clip in clips]
+    return [
+        replace(clip, start_time=source.start_utc + timedelta(seconds=seconds))
+        for clip, seconds in zip(clips, since, strict=True)
+    ]
+
+
 def _join(clip: Clip, file: File, options: ClipOptions) -> Clip:
     source, telemetry = file.source, file.source.telemetry
     calibration = source.calibration if _fits(source.calibration, clip) else None
@@ -121,10 +146,11 @@ def _join(clip: Clip, file: File, options: ClipOptions) -> Clip:
     return replace(
         clip,
         drive=source.drive(file.sha256),
-        camera=calibration.camera if calibration else "",
+        vehicle=source.vehicle,
+        camera=source.camera or (calibration.camera if calibration else ""),
         speed_mps=speed,
         intrinsics=_intrinsics(calibration, clip, options) if calibration else None,
-        calibration_hash=calibration.content_hash if calibration else "",
+        calibration_hash=calibration.content_hash if calibration else source.calibration_hash,
     )
 
 
@@ -160,14 +186,51 @@ def _held_out(known: Sequence[Clip], files: Sequence[File]) -> set[str]:
     }
 
 
-def _with_splits(rows: Sequence[Clip], held_out: set[str], validation_fraction: float) -> list[Clip]:
+def _with_near_duplicates(
+    rows: Sequence[Clip], known: Sequence[Clip]
+) -> tuple[list[Clip], list[tuple[str, str]]]:
+    """Rows of which those are set aside that repeat another file's; and the drives that share footage, in
+    pairs.
+
+    What the dataset could be trained on before comes first, then the order of paths. All is judged anew, as
+    the first of two may have gone.
+    """
+    before = {clip.clip_id for clip in known if clip.usable}
+    rows = [_judged_without(clip) for clip in rows]
+    order = sorted(
+        (clip for clip in rows if clip.usable),
+        key=lambda clip: (clip.clip_id not in before, clip.source, clip.clip_id),
+    )
+    firsts = find_near_duplicates(order)
+    marked = [_repeated(clip, firsts[clip.clip_id]) if clip.clip_id in firsts else clip for clip in rows]
+    pairs = {(clip.drive, firsts[clip.clip_id].drive) for clip in rows if clip.clip_id in firsts}
+    return marked, sorted(pair for pair in pairs if pair[0] != pair[1])
+
+
+def _judged_without(clip: Clip) -> Clip:
+    if NEAR_DUPLICATE not in clip.tags:
+        return clip
+    tags = clip.tags - {NEAR_DUPLICATE}
+    return replace(clip, tags=tags, usable=not tags, reason=reason_for(tags))
+
+
+def _repeated(clip: Clip, first: Clip) -> Clip:
+    reason = f"shows the same as {first.clip_id} of {first.source}"
+    return replace(clip, tags=clip.tags | {NEAR_DUPLICATE}, usable=False, reason=reason)
+
+
+def _with_splits(
+    rows: Sequence[Clip], held_out: set[str], repeats: Sequence[tuple[str, str]], validation_fraction: float
+) -> list[Clip]:
+    """Drives that share footage go to one side together."""
+    group = connected(repeats)
     splits = assign_splits(
-        {clip.drive for clip in rows},
-        held_out={clip.drive for clip in rows if clip.source_sha256 in held_out},
-        usable={clip.drive for clip in rows if clip.usable},
+        {group.get(clip.drive, clip.drive) for clip in rows},
+        held_out={group.get(clip.drive, clip.drive) for clip in rows if clip.source_sha256 in held_out},
+        usable={group.get(clip.drive, clip.drive) for clip in rows if clip.usable},
         validation_fraction=validation_fraction,
     )
-    return [replace(clip, split=splits[clip.drive]) for clip in rows]
+    return [replace(clip, split=splits[group.get(clip.drive, clip.drive)]) for clip in rows]
 
 
 def _short_hash(text: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.dataset import INFO_NAME, SHARDS_NAME, WORK_NAME
+from catseye.capture.drives import Recorded, recorded_files
+from catseye.capture.journal import PROXY_SUFFIX, SegmentClosed
 from catseye.capture.sources import find_videos
 from catseye.capture.telemetry import Telemetry, read_telemetry
 from catseye.errors import InputError, UsageError
@@ -20,10 +23,14 @@ class Source:
 
     Args:
         path: absolute.
-        named_drive: the drive that the path names, or None: then the file is a drive of its own.
+        named_drive: the drive that the path or the recorder's journal names, or None: then the file is a
+            drive of its own.
         held_out: whether it is kept out of all training.
         calibration: its camera's, from beside it or given for all.
         telemetry: its vehicle's speed.
+        vehicle, camera: from the journal; empty where there is none.
+        start_utc: capture time of its first frame, from the journal, or None.
+        calibration_hash: from the journal, whether or not the calibration itself is there; or empty.
     """
 
     path: Path
@@ -31,6 +38,10 @@ class Source:
     held_out: bool
     calibration: Calibration | None
     telemetry: Telemetry | None
+    vehicle: str = ""
+    camera: str = ""
+    start_utc: datetime | None = None
+    calibration_hash: str = ""
 
     def drive(self, sha256: str) -> str:
         """The drive; a file that is one of its own is named by its content, wherever it lies."""
@@ -46,7 +57,8 @@ def find_sources(
 ) -> list[Source]:
     """Every video of the files and folders given, once, in their order.
 
-    The shards of a dataset that lies among the footage are none of it.
+    The shards of a dataset that lies among the footage are none of it, nor are the small copies that a
+    recorder makes. Of footage that a recorder made, the journal tells vehicle, camera, time and drive.
 
     Args:
         paths: files and folders to learn from.
@@ -67,7 +79,7 @@ def find_sources(
     held_out: set[Path] = set()
     for root, is_held_out in given:
         for path in find_videos(root):
-            if _is_shard(path.absolute()):
+            if _is_shard(path.absolute()) or (_is_proxy(path) and path != root):
                 continue
             found.setdefault(path.absolute(), path)
             if is_held_out:
@@ -76,16 +88,47 @@ def find_sources(
         raise InputError(
             given[0][0], "has no video but the shards of a dataset", "give the footage it came from"
         )
+    recorded = recorded_files({path.parent for path in found})
     return [
-        Source(
-            path=path,
+        _source(
+            path,
             named_drive=_drive(as_given, pattern),
             held_out=path in held_out,
-            calibration=common or _sidecar_calibration(path),
-            telemetry=_sidecar_telemetry(path),
+            calibration=common,
+            recorded=recorded.get(path),
         )
         for path, as_given in found.items()
     ]
+
+
+def _source(
+    path: Path,
+    *,
+    named_drive: str | None,
+    held_out: bool,
+    calibration: Calibration | None,
+    recorded: Recorded | None,
+) -> Source:
+    if recorded is None:
+        return Source(
+            path=path,
+            named_drive=named_drive,
+            held_out=held_out,
+            calibration=calibration or _sidecar_calibration(path),
+            telemetry=_sidecar_telemetry(path, ""),
+        )
+    segment = recorded.segment
+    return Source(
+        path=path,
+        named_drive=named_drive if named_drive is not None else recorded.drive,
+        held_out=held_out,
+        calibration=calibration or _sidecar_calibration(path) or _cameras_calibration(path, segment),
+        telemetry=_sidecar_telemetry(path, segment.telemetry),
+        vehicle=recorded.vehicle,
+        camera=recorded.camera,
+        start_utc=segment.start_utc,
+        calibration_hash=segment.calibration,
+    )
 
 
 def _is_shard(path: Path) -> bool:
@@ -116,11 +159,27 @@ def _drive(path: Path, pattern: re.Pattern[str] | None) -> str | None:
     return match.group(1)
 
 
+def _is_proxy(path: Path) -> bool:
+    return path.stem.endswith(PROXY_SUFFIX)
+
+
 def _sidecar_calibration(path: Path) -> Calibration | None:
     sidecar = path.with_name(f"{path.stem}.calibration.json")
     return Calibration.load(sidecar) if sidecar.exists() else None
 
 
-def _sidecar_telemetry(path: Path) -> Telemetry | None:
-    sidecar = path.with_name(f"{path.stem}.telemetry.csv")
-    return read_telemetry(sidecar) if sidecar.exists() else None
+def _cameras_calibration(path: Path, segment: SegmentClosed) -> Calibration | None:
+    """``calibration.json`` of the camera's or the vehicle's folder, if it is the one recorded with."""
+    for folder in (path.parent, path.parent.parent) if segment.calibration else ():
+        common = folder / "calibration.json"
+        if common.exists() and (found := Calibration.load(common)).content_hash == segment.calibration:
+            return found
+    return None
+
+
+def _sidecar_telemetry(path: Path, stated: str) -> Telemetry | None:
+    for name in (f"{path.stem}.telemetry.csv", stated):
+        sidecar = path.parent / Path(name).name
+        if name and sidecar.is_file():
+            return read_telemetry(sidecar)
+    return None

@@ -1,4 +1,4 @@
-"""What a frame is worth: brightness, sharpness, motion, and which spans show nothing to learn from.
+"""What a frame is worth: brightness, sharpness, motion, damage, and which spans show nothing to learn from.
 
 All scores are of luma at network size on the scale 0…255 of full range, so that they do not depend on the
 camera's resolution or its coding of levels.
@@ -14,10 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from catseye.capture.corruption import FILL_SHARE, filled_share, torn_share
 from catseye.capture.geometry import Image, Planes
 
 STATIONARY, DARK, FROZEN = "stationary", "dark", "frozen"
-TAGS = (STATIONARY, DARK, FROZEN)
+OBSTRUCTED, CORRUPT = "obstructed", "corrupt"
+TAGS = (STATIONARY, DARK, FROZEN, OBSTRUCTED, CORRUPT)
 
 TAG_SPAN_S = 1.0
 """A tag holds for a span of at least this long; shorter ones are part of what surrounds them."""
@@ -30,6 +32,23 @@ STATIONARY_BELOW = 1.0
 
 FROZEN_CHANGE = 1
 """Greatest change of any pixel between identical pictures, in levels: a codec rounds, a sensor does more."""
+
+OBSTRUCTED_FROM = 0.3
+"""Share of the picture that is hidden from which on a clip is set aside."""
+
+OBSTRUCTED_SPAN_S = 5.0
+"""What hides the view for less is traffic: the plain side of a lorry being passed."""
+
+HIDDEN_STRUCTURE, HIDDEN_CHANGE, WHILE_MOVING = 1.5, 1.0, 4.0
+"""See ``obstructed_share``; in levels."""
+
+TORN_FROM, TORN_RATIO = 0.002, 4.0
+"""Share of torn block edges from which on a picture is damaged, and by how much it must exceed what the lower
+quartile of the pictures around it has: a picture may have such edges of its own."""
+
+CUT_FROM, CUT_RATIO = 15.0, 4.0
+"""Change of level from which on a frame begins another scene, and by how much it must exceed the median of
+the changes within half a second."""
 
 _SMALL = (40, 24)
 _BLOCKS = (10, 6)
@@ -48,12 +67,24 @@ class FrameScores:
             keeps one passing car from looking like ego motion, and a plain sky from hiding it. NaN for the
             first frame.
         identical: whether nothing has changed since the previous frame.
+        obstruction: share of the picture that something on the lens seems to hide, see ``obstructed_share``.
+        damaged: whether the decoder knows that the picture is not what was recorded.
+        torn, filled: see ``corruption``.
+        jump: mean absolute difference from the previous frame, both less their means: a flash or a tunnel's
+            mouth changes the mean, another scene all the rest.
+        jump_over: the same from the frame before that.
     """
 
     brightness: float
     sharpness: float
     motion: float
     identical: bool
+    obstruction: float = 0.0
+    damaged: bool = False
+    torn: float = 0.0
+    filled: float = 0.0
+    jump: float = 0.0
+    jump_over: float = 0.0
 
 
 class Scorer:
@@ -61,22 +92,47 @@ class Scorer:
 
     def __init__(self) -> None:
         self._recent: deque[tuple[float, NDArray[np.float32]]] = deque()
+        self._last: deque[NDArray[np.float32]] = deque(maxlen=2)
         self._previous: Image | None = None
 
-    def score(self, planes: Planes, *, time_s: float) -> FrameScores:
-        """Score a picture at network scale; ``time_s`` is on the file's own clock."""
+    def score(
+        self, planes: Planes, *, time_s: float, damaged: bool = False, source: Planes | None = None
+    ) -> FrameScores:
+        """Score a picture.
+
+        Args:
+            planes: at network scale.
+            time_s: on the file's own clock.
+            damaged: see ``FrameScores``.
+            source: the same at the size that was coded, to look for damage in.
+        """
         gain, offset = (1.0, 0.0) if planes.full_range else (255 / 219, -16 * 255 / 219)
         small = cv2.resize(planes.y, _SMALL, interpolation=cv2.INTER_AREA) * np.float32(gain)
         small += np.float32(offset)
-        motion = _upper_quartile(self._reference(time_s), small) if self._recent else float("nan")
+        edges = cv2.Laplacian(planes.y, cv2.CV_16S)
+        motion, obstruction = float("nan"), 0.0
+        if self._recent:
+            change = _blocks(cv2.absdiff(self._reference(time_s), small))
+            motion = _upper_quartile(change)
+            structure = _blocks(np.abs(edges).astype(np.float32) * np.float32(gain))
+            obstruction = obstructed_share(_blocks(small), change, structure)
+        flat = np.asarray(small - small.mean(), dtype=np.float32)
+        jumps = [float(np.abs(flat - before).mean()) for before in self._last]
+        self._last.appendleft(flat)
         identical = _identical(self._previous, planes.y)
         self._recent.append((time_s, small))
         self._previous = planes.y
         return FrameScores(
             brightness=float(small.mean()),
-            sharpness=float(cv2.meanStdDev(cv2.Laplacian(planes.y, cv2.CV_16S))[1][0, 0] * gain) ** 2,
+            sharpness=float(cv2.meanStdDev(edges)[1][0, 0] * gain) ** 2,
             motion=motion,
             identical=identical,
+            obstruction=obstruction,
+            damaged=damaged,
+            torn=torn_share(source.y) if source is not None else 0.0,
+            filled=filled_share(source) if source is not None else 0.0,
+            jump=jumps[0] if jumps else 0.0,
+            jump_over=jumps[1] if len(jumps) > 1 else 0.0,
         )
 
     def _reference(self, time_s: float) -> NDArray[np.float32]:
@@ -99,12 +155,80 @@ def frame_tags(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> d
         motion[0], identical[0] = motion[1], identical[1]
     frozen = _without_short_runs(identical, times_s, shortest_s=_MOTION_STEP_S)
     dark = brightness < DARK_BELOW
-    # What the dark or a frozen picture hides may well be moving.
-    return {STATIONARY: (motion < STATIONARY_BELOW) & ~frozen & ~dark, DARK: dark, FROZEN: frozen}
+    obstruction = np.array([s.obstruction for s in scores], dtype=np.float64)
+    return {
+        # What the dark or a frozen picture hides may well be moving.
+        STATIONARY: (motion < STATIONARY_BELOW) & ~frozen & ~dark,
+        DARK: dark,
+        FROZEN: frozen,
+        OBSTRUCTED: obstruction >= OBSTRUCTED_FROM,
+        CORRUPT: _corrupt(scores),
+    }
 
 
-def steady(flags: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Flags by majority within half a second either side, then spans shorter than ``TAG_SPAN_S`` dropped.
+def tag_spans(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Each tag by frame, (T,) bool, in spans that are worth a clip of their own.
+
+    Of damage every frame counts, and sound frames between damaged ones less than a tag's span apart go with
+    them.
+    """
+    flags = frame_tags(scores, times_s)
+    shortest_s = {OBSTRUCTED: OBSTRUCTED_SPAN_S}
+    spans = {
+        tag: steady(found, times_s, shortest_s=shortest_s.get(tag, TAG_SPAN_S))
+        for tag, found in flags.items()
+        if tag != CORRUPT
+    }
+    return {**spans, CORRUPT: _bridged(flags[CORRUPT], times_s)}
+
+
+def scene_cuts(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> list[int]:
+    """Frames that begin another scene than the one before them.
+
+    All but the mean level changes at once, by far more than around it, and what comes after does not go
+    back to what was before: that would be a flash, or a damaged picture.
+    """
+    jumps = np.array([s.jump for s in scores], dtype=np.float64)
+    cuts = []
+    for at in np.flatnonzero(jumps >= CUT_FROM).tolist():
+        if at == 0 or scores[at].damaged or scores[at - 1].damaged:
+            continue
+        near = np.flatnonzero(np.abs(times_s - times_s[at]) <= TAG_SPAN_S / 2)
+        around = jumps[near[(near != at) & (near != 0)]]
+        stays = at + 1 == len(scores) or scores[at + 1].jump_over >= jumps[at] / 2
+        if stays and around.size and jumps[at] >= CUT_RATIO * float(np.median(around)):
+            cuts.append(at)
+    return cuts
+
+
+def obstructed_share(
+    level: NDArray[np.float32], change: NDArray[np.float32], structure: NDArray[np.float32]
+) -> float:
+    """Share of the picture that something on the lens hides.
+
+    Hidden is a cell without structure that does not change while the rest of the picture moves: where the
+    upper quartile of all cells' changes is ``WHILE_MOVING`` or more, a cell whose own is less than
+    ``HIDDEN_CHANGE`` and whose structure is less than ``HIDDEN_STRUCTURE``. The sky is like that too, so
+    that cells lighter than the picture's mean do not count where they join the upper edge; snow on the
+    upper half of a lens is missed for that. More than three quarters hidden make a clip stationary instead.
+
+    Args:
+        level: (rows, columns) mean level of each cell.
+        change: mean absolute change over the motion step.
+        structure: mean absolute Laplacian.
+    """
+    if _upper_quartile(change) < WHILE_MOVING:
+        return 0.0
+    light = (level > level.mean()).astype(np.uint8)
+    _, regions = cv2.connectedComponents(light, connectivity=4)
+    sky = np.isin(regions, np.unique(regions[0])) & (light > 0)
+    return float(((change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE) & ~sky).mean())
+
+
+def steady(
+    flags: NDArray[np.bool_], times_s: NDArray[np.float64], *, shortest_s: float = TAG_SPAN_S
+) -> NDArray[np.bool_]:
+    """Flags by majority within half a second either side, then spans shorter than ``shortest_s`` dropped.
 
     Args:
         flags: (T,) bool.
@@ -116,7 +240,7 @@ def steady(flags: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[np
     last = np.searchsorted(times_s, times_s + TAG_SPAN_S / 2 + 1e-6)
     count = np.concatenate([[0], np.cumsum(flags)])
     held = 2 * (count[last] - count[first]) > last - first
-    return _without_short_runs(held, times_s, shortest_s=TAG_SPAN_S)
+    return _without_short_runs(held, times_s, shortest_s=shortest_s)
 
 
 def runs(values: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -137,12 +261,36 @@ def _without_short_runs(
     return kept
 
 
+def _bridged(flags: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Set the short spans between two that are set."""
+    bridged = flags.copy()
+    for start, stop in runs(flags):
+        if (
+            not flags[start]
+            and start > 0
+            and stop < len(flags)
+            and times_s[stop] - times_s[start] < TAG_SPAN_S
+        ):
+            bridged[start:stop] = True
+    return bridged
+
+
 def _identical(before: Image | None, after: Image) -> bool:
     if before is None or before.shape != after.shape:
         return False
     return int(cv2.absdiff(before, after).max()) <= FROZEN_CHANGE
 
 
-def _upper_quartile(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
-    blocks = np.sort(cv2.resize(cv2.absdiff(before, after), _BLOCKS, interpolation=cv2.INTER_AREA), axis=None)
-    return float(blocks[3 * blocks.size // 4])
+def _corrupt(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
+    torn = np.array([s.torn for s in scores], dtype=np.float64)
+    usual = float(np.quantile(torn, 0.25)) if torn.size else 0.0
+    known = np.array([s.damaged or s.filled >= FILL_SHARE for s in scores], dtype=bool)
+    return np.asarray(known | ((torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)))
+
+
+def _blocks(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(picture, _BLOCKS, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _upper_quartile(values: NDArray[np.float32]) -> float:
+    return float(np.sort(values, axis=None)[3 * values.size // 4])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 import av
@@ -17,10 +18,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from typing_extensions import Self
 
+from catseye.capture.display import UPRIGHT, Deinterlacer, Turn, pixel_aspect, shown, shown_size, turn_of
 from catseye.capture.geometry import ColorMatrix, Planes
+from catseye.capture.hardware import Decoder, accelerator
 from catseye.errors import InputError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".ts", ".mov", ".m4v"})
+
+MAX_PIXELS = 8192 * 8192
+"""A picture that is stated to be larger is taken for damage: it would take all memory to decode."""
 
 _PLANAR_420 = frozenset({"yuv420p", "yuvj420p"})
 _AVCOL_RANGE_MPEG, _AVCOL_RANGE_JPEG = 1, 2
@@ -28,6 +34,8 @@ _AVCOL_SPC_709 = 1
 _AVCOL_SPC_601 = frozenset({4, 5, 6, 7})  # FCC, BT.470BG, SMPTE 170M and 240M, by ITU-T H.273
 _AVCOL_SPC_UNSPECIFIED = 2
 _HD_HEIGHT = 720
+_CAN_TURN = frozenset({"mov", "mp4", "matroska"})
+"""Container formats that can state a display matrix."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class VideoInfo:
     """What the container says of its first video stream.
 
     Args:
+        width, height: as shown: upright and with square pixels, see ``display``.
         duration_s: from the first frame to the end; 0 where it says nothing.
         created: when it says it was recorded, UTC, or None.
     """
@@ -56,8 +65,11 @@ class Frame:
     Args:
         index: its place in presentation order among the frames decoded, from 0.
         pts: presentation time in units of ``time_base``.
-        planes: its picture; the arrays share the decoder's memory and are not to be written to.
+        planes: its picture as shown: whole, upright, with square pixels. The arrays share the decoder's
+            memory and are not to be written to.
         key: whether it can be decoded by itself.
+        damaged: whether something was lost or broken between the key frame it depends on and itself. Such a
+            picture may look whole, or be smeared over.
     """
 
     index: int
@@ -65,6 +77,7 @@ class Frame:
     time_base: Fraction
     planes: Planes
     key: bool
+    damaged: bool = False
 
     @property
     def time_s(self) -> float:
@@ -78,22 +91,31 @@ class VideoFile:
     Args:
         path: a file that FFmpeg can demux.
         threads: decoder threads; 0 lets FFmpeg choose.
+        decoder: ``cpu``; ``cuda`` for NVDEC, which falls back to the processor with a line in the log;
+            ``auto`` for NVDEC where there is a device for it. See ``hardware``.
+        stall_s: where no frame comes for so long, ``frames`` ends and ``stalled`` says so; None to wait.
 
     Raises:
         InputError: the file is absent, is no video, or has no video stream.
     """
 
-    def __init__(self, path: str | Path, *, threads: int = 0) -> None:
+    def __init__(
+        self, path: str | Path, *, threads: int = 0, decoder: Decoder = "cpu", stall_s: float | None = None
+    ) -> None:
         self.path = Path(path)
         self.corrupt_packets = 0
-        self._container = _open(self.path)
+        self.stalled = ""
+        self._stall_s = stall_s
+        self._container = _open(self.path, decoder, timeout_s=stall_s)
         if not self._container.streams.video:
             self._container.close()
             raise InputError(self.path, "has no video stream", "give a file recorded by a camera")
         self._stream: VideoStream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = threads
-        self.info = _describe(self.path, self._container, self._stream)
+        self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        self._aspect = pixel_aspect(self._stream)
+        self.info = _describe(self.path, self._container, self._stream, self._aspect)
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Demux packets in decoding order. What cannot be read ends the stream and counts as corrupt."""
@@ -105,20 +127,43 @@ class VideoFile:
             self.corrupt_packets += 1
 
     def frames(self) -> Iterator[Frame]:
-        """Decode frames in presentation order. What fails to decode whole is counted and passed over."""
-        index = 0
+        """Decode frames in presentation order. What fails to decode whole is counted and passed over.
+
+        All frames from a failure up to the next key frame are told to be damaged: they are predicted from
+        what failed, and the decoder says nothing of them.
+        """
+        damage = _Damage()
+        for index, picture in enumerate(self._whole_pictures(damage)):
+            assert picture.pts is not None
+            yield to_frame(
+                picture,
+                index=index,
+                time_base=self.info.time_base,
+                aspect=self._aspect,
+                damaged=damage.reaches(picture.pts, key=bool(picture.key_frame)),
+            )
+
+    def _whole_pictures(self, damage: _Damage) -> Iterator[VideoFrame]:
+        deinterlacer = Deinterlacer()
+        last_s = monotonic()
         for packet in self._packets_then_flush():
+            if self._stall_s is not None and monotonic() - last_s > self._stall_s:
+                self.stalled = f"no frame came for {self._stall_s:g} s"
+                return
             try:
                 pictures = self._stream.codec_context.decode(packet)
             except av.FFmpegError:
                 self.corrupt_packets += 1
+                damage.note(packet.pts if packet is not None else None)
                 continue
             for picture in pictures:
                 if picture.pts is None or picture.is_corrupt:
                     self.corrupt_packets += 1
+                    damage.note(picture.pts)
                     continue
-                yield to_frame(picture, index=index, time_base=self.info.time_base)
-                index += 1
+                yield from deinterlacer.push(picture)
+                last_s = monotonic()  # what the caller does with a frame is no stall
+        yield from deinterlacer.flush()
 
     def _packets_then_flush(self) -> Iterator[Packet[VideoStream] | None]:
         yield from self.packets()
@@ -136,15 +181,45 @@ class VideoFile:
         self.close()
 
 
-def to_frame(picture: VideoFrame, *, index: int, time_base: Fraction) -> Frame:
-    """Wrap a decoded picture, converting pixel formats other than planar 4:2:0 of 8 bits."""
+@dataclass
+class _Damage:
+    """Whether decoding is between a failure and the key frame after it."""
+
+    since_pts: int | None = None
+    lasts: bool = False
+
+    def note(self, pts: int | None) -> None:
+        """Something of this presentation time has failed; None where its time is lost too."""
+        self.since_pts, self.lasts = pts, True
+
+    def reaches(self, pts: int, *, key: bool) -> bool:
+        # A key frame decoded before the failure may come out after it, as order is restored.
+        if self.lasts and key and (self.since_pts is None or pts > self.since_pts):
+            self.lasts = False
+        return self.lasts
+
+
+def to_frame(
+    picture: VideoFrame,
+    *,
+    index: int,
+    time_base: Fraction,
+    aspect: Fraction = Fraction(1),
+    damaged: bool = False,
+) -> Frame:
+    """Wrap a decoded picture as it is shown, converting pixel formats other than planar 4:2:0 of 8 bits.
+
+    Args:
+        aspect: its stream's ``display.pixel_aspect``.
+    """
     assert picture.pts is not None
     return Frame(
         index=index,
         pts=picture.pts,
         time_base=time_base,
-        planes=_planes(picture),
+        planes=shown(_planes(picture), turn_of(picture), aspect),
         key=bool(picture.key_frame),
+        damaged=damaged,
     )
 
 
@@ -172,7 +247,7 @@ def find_videos(path: str | Path) -> list[Path]:
     return found
 
 
-def _open(path: Path) -> InputContainer:
+def _open(path: Path, decoder: Decoder = "cpu", *, timeout_s: float | None = None) -> InputContainer:
     if not path.exists():
         raise InputError(path, "no such file", "check the path")
     if path.is_dir():
@@ -180,9 +255,17 @@ def _open(path: Path) -> InputContainer:
     try:
         # The explicit protocol allows names with a colon, as in a UTC time, and keeps a playlist in disguise
         # from fetching over the network. Broken metadata does not make a video unreadable.
-        return av.open(
-            f"file:{path}", mode="r", options={"protocol_whitelist": "file"}, metadata_errors="ignore"
+        container: InputContainer = av.open(
+            f"file:{path}",
+            mode="r",
+            options={"protocol_whitelist": "file"},
+            metadata_errors="ignore",
+            timeout=timeout_s,
+            **accelerator(decoder),
         )
+        return container
+    except NotImplementedError:  # the device knows nothing of this codec
+        return _open(path, timeout_s=timeout_s)
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
@@ -192,26 +275,45 @@ def _open(path: Path) -> InputContainer:
         ) from None
 
 
-def _describe(path: Path, container: InputContainer, stream: VideoStream) -> VideoInfo:
+def _describe(path: Path, container: InputContainer, stream: VideoStream, aspect: Fraction) -> VideoInfo:
     context = stream.codec_context
     if stream.time_base is None or not context.width or not context.height:
         raise InputError(path, "has a video stream without size or time base", "record or copy it again")
+    if context.width * context.height > MAX_PIXELS:
+        raise InputError(
+            path,
+            f"states pictures of {context.width}x{context.height}, more than {MAX_PIXELS:,} pixels",
+            "record or copy it again",
+        )
     if stream.duration is not None:
         duration_s = float(stream.duration * stream.time_base)
     else:
         duration_s = (container.duration or 0) / av.time_base
         if "matroska" in container.format.name:  # there it counts from time 0, not from the first frame
             duration_s = max(0.0, duration_s - float((stream.start_time or 0) * stream.time_base))
+    turn = _stated_turn(path) if _CAN_TURN & set(container.format.name.split(",")) else UPRIGHT
+    width, height = shown_size(context.width, context.height, turn, aspect)
     return VideoInfo(
         path=path,
         codec=context.name,
-        width=context.width,
-        height=context.height,
+        width=width,
+        height=height,
         time_base=stream.time_base,
         start_pts=stream.start_time or 0,
         duration_s=duration_s,
         created=_created(container),
     )
+
+
+def _stated_turn(path: Path) -> Turn:
+    """The turn of the first picture, which is where PyAV gives it; the file is opened by itself for that."""
+    try:
+        with _open(path) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            return turn_of(next(container.decode(stream)))
+    except (av.FFmpegError, StopIteration):
+        return UPRIGHT
 
 
 def _created(container: InputContainer) -> datetime | None:

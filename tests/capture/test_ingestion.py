@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -231,6 +231,7 @@ def test_a_second_ingest_decodes_nothing_and_changes_nothing(
     run([tmp_path / "b.mp4", tmp_path / "a.mp4"], tmp_path / "dataset")
     assert tree(tmp_path / "dataset") == before
     assert sorted(before) == [
+        ".work/hashes.jsonl",
         ".work/lock",
         "clips.parquet",
         "dataset.json",
@@ -308,25 +309,6 @@ def test_a_killed_ingest_goes_on_where_it_was(
     same_but_for_the_place(tmp_path / "killed", tmp_path / "whole")
 
 
-def crash(path: Path, sha: str, *_: Any, **__: Any) -> str:
-    """A worker that a video kills."""
-    if path.name == "bad.mp4":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "told apart"
-
-
-def test_a_video_that_kills_the_decoder_is_told_from_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from catseye.capture.ingestion import _run
-
-    monkeypatch.setattr("catseye.capture.ingestion._ingest_one", crash)
-    pending = {name: tmp_path / f"{name}.mp4" for name in ("a", "bad", "c")}
-    options = Any
-    found = dict(_run(pending, tmp_path, options, jobs=2))  # type: ignore[arg-type]  # not looked at by the worker
-    assert found == {"a": "told apart", "bad": "crashes the decoder", "c": "told apart"}
-
-
 def test_a_path_with_new_content_replaces_what_it_gave(
     drive: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -362,16 +344,16 @@ def test_a_dataset_of_a_newer_version_is_left_alone(drive: Callable[..., Path], 
     run([path], tmp_path / "dataset")
     described = tmp_path / "dataset/dataset.json"
     described.write_text(json.dumps({**json.loads(described.read_text()), "schema_version": "2.0"}))
-    with pytest.raises(InputError, match=r"newer than 1\.0.*upgrade catseye"):
+    with pytest.raises(InputError, match=r"newer than 1\.1.*upgrade catseye"):
         run([path], tmp_path / "dataset")
 
 
 def test_two_writers_at_once_and_a_file_in_the_way(drive: Callable[..., Path], tmp_path: Path) -> None:
-    from catseye.capture.ingestion import _locked
+    from catseye.capture.workspace import locked
 
     path = drive()
     with (
-        _locked(tmp_path / "dataset"),
+        locked(tmp_path / "dataset"),
         pytest.raises(InputError, match="is being written by another ingest"),
     ):
         run([path], tmp_path / "dataset")
@@ -425,7 +407,7 @@ def test_what_cannot_be_read_today_keeps_the_rows_it_had(
             raise OSError(5, "Input/output error")
         return sha256_of(path)
 
-    monkeypatch.setattr("catseye.capture.ingestion.sha256_of", unreadable)
+    monkeypatch.setattr("catseye.capture.workspace.sha256_of", unreadable)
     assert run([tmp_path], tmp_path / "dataset").fingerprint == dataset.fingerprint
     fresh = run([tmp_path], tmp_path / "fresh")
     assert fresh.clips[0].reason == "cannot be read (Input/output error)"
@@ -537,3 +519,55 @@ def test_real_footage(shared_data: Path, tmp_path: Path) -> None:
     (clip,) = dataset.clips
     assert (len(clip), clip.usable, clip.width, clip.height) == (221, True, 960, 540)
     assert clip.duration_s == pytest.approx(8.84) and clip.start_time is not None
+
+
+KILLED_AT_RANDOM = """
+import sys
+import time
+from pathlib import Path
+from catseye.capture.ingestion import ingest
+
+if __name__ == "__main__":
+    ingest([Path(sys.argv[1])], Path(sys.argv[2]), width=64, height=48, jobs=2)
+"""
+
+
+def test_a_folder_of_files_goes_on_after_each_of_several_kills_and_does_no_file_twice(
+    write_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A twentieth of a thousand files; the kills come whenever so many of them are done."""
+    count = 50
+    for i in range(count):
+        level = np.random.default_rng(i).integers(60, 200, (4, 8, 3)).astype(np.uint8)
+        picture = np.repeat(np.repeat(level, 12, axis=0), 12, axis=1)[:48, :64]
+        write_video(
+            tmp_path / f"footage/{i:02d}.mp4",
+            lambda n, p=picture: np.roll(p, 3 * n, axis=1),
+            range(0, 1200, 100),
+        )
+    script = tmp_path / "ingest.py"
+    script.write_text(KILLED_AT_RANDOM)
+    finished = tmp_path / "dataset/.work"
+    seen: dict[str, int] = {}
+    for wanted in (8, 20, 35):
+        process = subprocess.Popen([sys.executable, script, tmp_path / "footage", tmp_path / "dataset"])
+        while process.poll() is None and len(list(finished.glob("[!.]*.parquet"))) < wanted:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        written = {path.name: path.stat().st_mtime_ns for path in finished.glob("[!.]*.parquet")}
+        # What was done before has not been done again.
+        assert {name: written[name] for name in seen} == seen and len(written) >= wanted
+        seen = written
+    hashed: list[Path] = []
+    again: list[str] = []
+
+    def counted(path: Path, **options: Any) -> Any:
+        again.append(path.name)
+        return ingest_file_module.ingest_file(path, **options)
+
+    monkeypatch.setattr("catseye.capture.workspace.sha256_of", hashed.append)
+    monkeypatch.setattr("catseye.capture.ingestion.ingest_file", counted)
+    dataset = run([tmp_path / "footage"], tmp_path / "dataset", width=64, height=48)
+    assert len(again) == count - len(seen) and not hashed
+    assert len({clip.source for clip in dataset.clips}) == count

@@ -1,0 +1,137 @@
+"""The same footage under other bytes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from catseye.capture.dataset import Dataset
+from catseye.capture.geometry import Image
+from catseye.capture.ingestion import ingest
+from catseye.capture.near_duplicates import SAMPLE_S, SceneHasher, to_columns
+
+FPS = 25
+
+
+def run(paths: list[Path], out: Path, **options: Any) -> Dataset:
+    return ingest(paths, out, **{"width": 160, "height": 96, "jobs": 1, **options})
+
+
+def footage(seed: int) -> Callable[[int], Image]:
+    """A camera that drives along a street of its own, at a speed that changes; by frame number."""
+    rng = np.random.default_rng(seed)
+    street = cv2.resize(
+        rng.integers(20, 230, (12, 400, 3)).astype(np.uint8), (6400, 192), interpolation=cv2.INTER_CUBIC
+    )
+    at = np.cumsum(rng.uniform(6, 18, 400)).astype(int)
+    return lambda number: np.ascontiguousarray(street[:, at[number] : at[number] + 320])
+
+
+def test_encoded_again_scaled_cut_and_at_another_rate(
+    write_video: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = footage(1)
+
+    def worse(number: int) -> Image:
+        """Every second frame from 1.1 s on, smaller, brighter and soft."""
+        picture = cv2.resize(original(2 * number + 27), (224, 136), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.convertScaleAbs(cv2.GaussianBlur(picture, (0, 0), 1), alpha=0.9, beta=15))
+
+    write_video(tmp_path / "a.mp4", original, range(0, 6000, 40))
+    write_video(tmp_path / "b.mp4", worse, range(0, 4000, 80), crf=33)
+    write_video(tmp_path / "c.mp4", footage(2), range(0, 6000, 40))
+    caplog.set_level(logging.WARNING)
+    a, b, c = run([tmp_path], tmp_path / "dataset").clips
+    assert a.usable and c.usable and not b.usable
+    assert b.tags == {"near-duplicate"} and b.reason == f"shows the same as {a.clip_id} of {a.source}"
+
+
+def test_what_was_there_first_stays(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    first = write_video(tmp_path / "z.mp4", footage(1), range(0, 3000, 40))
+    run([first], tmp_path / "dataset")
+    write_video(tmp_path / "a.mp4", footage(1), range(0, 3000, 40), crf=30)
+    later, kept = run([tmp_path], tmp_path / "dataset").clips
+    assert kept.usable and Path(kept.source).name == "z.mp4" and later.tags == {"near-duplicate"}
+    # Judged anew each time, it comes back when the first is gone.
+    from catseye.capture.erasure import erase_drive
+
+    (left,) = erase_drive(tmp_path / "dataset", kept.drive).clips
+    assert left.usable and left.reason == "" and left.tags == frozenset()
+
+
+def test_drives_that_share_footage_go_to_one_side(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    """A third of the second drive is in the first: the rest of it may not teach what the first tests."""
+    write_video(tmp_path / "one/a.mp4", footage(1), range(0, 3000, 40))
+    write_video(tmp_path / "two/a.mp4", footage(1), range(0, 3000, 40), crf=30)
+    write_video(tmp_path / "two/b.mp4", footage(2), range(0, 3000, 40))
+    write_video(tmp_path / "three/a.mp4", footage(3), range(0, 3000, 40))
+    options: dict[str, Any] = {"drive_from": r"/(one|two|three)/"}
+    held_out = run([tmp_path], tmp_path / "held-out", holdout=[tmp_path / "one"], **options)
+    splits = {(clip.drive, clip.split) for clip in held_out.clips}
+    assert splits == {("one", "test"), ("two", "test"), ("three", "train")}
+    for fraction in (0.1, 0.5, 0.9):
+        dataset = run([tmp_path], tmp_path / f"{fraction}", validation_fraction=fraction, **options)
+        by_drive = {clip.drive: clip.split for clip in dataset.clips}
+        assert by_drive["one"] == by_drive["two"] != by_drive["three"]
+
+
+def test_a_picture_that_does_not_change_is_the_same_as_nothing(
+    write_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    still = footage(1)(0)
+
+    def with_noise(seed: int) -> Callable[[int], Image]:
+        rng = np.random.default_rng(seed)
+        # Enough to pass for motion, with nothing that tells one from the other.
+        return lambda number: np.clip(
+            still + rng.normal(0, 1, still.shape) + 4 * (number % 5), 0, 255
+        ).astype(np.uint8)
+
+    for seed in (1, 2):
+        write_video(tmp_path / f"{seed}.mp4", with_noise(seed), range(0, 3000, 40))
+    for clip in run([tmp_path], tmp_path / "dataset").clips:
+        assert "near-duplicate" not in clip.tags or clip.tags != {"near-duplicate"}
+
+
+def test_samples_lie_on_a_grid_of_time() -> None:
+    luma = np.random.default_rng(0).integers(0, 255, (48, 80), dtype=np.uint8)
+    hasher = SceneHasher()
+    found = [
+        [sample.at for sample in hasher.samples(luma, time_s=t)] for t in (1.0, 1.1, 1.2, 1.85, 1.9, 9.0)
+    ]
+    assert found == [[5], [], [6], [7, 8, 9], [], [41, 42, 43, 44, 45]]
+    # Where time goes back a new stretch begins.
+    assert [sample.at for sample in hasher.samples(luma, time_s=0.4)] == [2]
+    assert SAMPLE_S == 0.2
+
+
+def test_columns_and_back() -> None:
+    hasher = SceneHasher()
+    rng = np.random.default_rng(0)
+    samples = [
+        sample
+        for i in range(4)
+        for sample in hasher.samples(rng.integers(0, 255, (48, 80), dtype=np.uint8), time_s=1 + 0.2 * i)
+    ]
+    words, start = to_columns(samples)
+    assert start == 5 and words.dtype == np.uint64 and words.shape == (8,)
+    assert words[2] == samples[1].spatial and words[7] == samples[3].temporal
+    assert to_columns([])[0].shape == (0,)
+
+
+def test_real_footage_finds_the_clip_that_is_in_two_files_and_nothing_else(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    """``highway_shadows`` is seconds 35 to 45 of ``highway_passing`` under another encoding."""
+    videos = sorted((shared_data / "video").glob("*.mp4"))
+    dataset = ingest(videos, tmp_path / "dataset", jobs=1, width=160, height=96)
+    repeated = {Path(clip.source).stem for clip in dataset.clips if "near-duplicate" in clip.tags}
+    assert repeated == {"highway_shadows"}
+    reasons = [clip.reason for clip in dataset.clips if "near-duplicate" in clip.tags]
+    assert all("highway_passing.mp4" in reason for reason in reasons)
