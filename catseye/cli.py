@@ -27,6 +27,7 @@ for verb in (
     footage.synth,
     dataset.ingest,
     dataset.inspect,
+    dataset.erase,
     training.pretrain,
     training.finetune,
     training.export,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from catseye.console import output_console, print_table, progress_bars
+from catseye.errors import UsageError
 from catseye.verbs.options import Height, Jobs, Json, Out, Seed, Width, print_json
 
 
@@ -23,11 +24,24 @@ def ingest(
         str | None, typer.Option(help="Regular expression whose group 1 is the drive.")
     ] = None,
     calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
+    blur: Annotated[
+        Path | None, typer.Option(help="Blur in the shards what this bundle or run detects.")
+    ] = None,
+    blur_classes: Annotated[list[str] | None, typer.Option(help="Which of its classes; repeatable.")] = None,
+    decoder: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="cuda decodes on NVIDIA's decoders.")
+    ] = "cpu",
     jobs: Jobs = 0,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to do the work.")] = None,
     as_json: Json = False,
 ) -> None:
     """Footage to dataset: clips, tags, short-GOP shards and a Parquet manifest."""
     from catseye.capture.ingestion import ingest as run_ingest
+    from catseye.redactor import Redactor
+
+    if blur_classes and blur is None:
+        raise UsageError("--blur-classes needs --blur: name the bundle that detects them")
+    redact = Redactor(blur, blur_classes or ()) if blur is not None else None
 
     with progress_bars() as progress:
         dataset = run_ingest(
@@ -38,7 +52,11 @@ def ingest(
             height=height,
             drive_from=drive_from,
             calibration=calibration,
+            redact=redact,
+            redacted_by=redact.described if redact is not None else "",
+            decoder=decoder,
             jobs=jobs,
+            ray=ray,
             progress=progress,
         )
     rows = _clip_rows(dataset)
@@ -59,6 +77,17 @@ def _clip_rows(dataset: Any) -> list[tuple[str, str, int, float]]:
         key = ("kept" if clip.usable else clip.reason, clip.split)
         sums.setdefault(key, []).append(float(clip.times_s[-1]) if len(clip) else 0.0)
     return [(*key, len(seconds), round(sum(seconds), 1)) for key, seconds in sorted(sums.items())]
+
+
+def erase(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    drive: Annotated[str, typer.Argument(help="The drive, as `inspect` names it.")],
+) -> None:
+    """Take a drive out of a dataset for good: rows, shards, telemetry. The originals are not touched."""
+    from catseye.capture.erasure import erase_drive
+
+    left = erase_drive(dataset, drive)
+    output_console.print(f"erased {drive} from {dataset}: {len(left.clips)} clips are left", markup=False)
 
 
 def inspect(
