@@ -56,7 +56,7 @@ class TelemetryLog:
         if not len(fixes):
             return ""
         columns = (
-            first_pts_s + (fixes.utc_s - start_s),
+            np.round(first_pts_s + (fixes.utc_s - start_s), 6),
             fixes.speed_mps,
             fixes.latitude_deg,
             fixes.longitude_deg,

@@ -9,7 +9,7 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from catseye.capture.journal import fsync_folder
-from catseye.capture.uploading.pace import Meter
+from catseye.capture.uploading.pace import DamagedError, Meter
 from catseye.capture.uploading.source import Source
 from catseye.capture.uploading.target import sha256_at
 from catseye.errors import InputError
@@ -50,7 +50,7 @@ class AppendingTarget:
             self._size(aside) == source.size_bytes and sha256_at(self._filesystem, aside) == source.sha256
         ):
             self._filesystem.rm(aside)
-            raise OSError(f"{self.url_of(name)} arrived damaged")
+            raise DamagedError(f"{name} arrived damaged")
         self._filesystem.mv(aside, path)
         if self._is_local:
             # The folders above may be new as well.

@@ -12,6 +12,10 @@ _T = TypeVar("_T")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
 
 
+class DamagedError(OSError):
+    """What arrived is not what was sent. Sending it was no progress, however many bytes it took."""
+
+
 class TokenBucket:
     """Lets so many bytes pass in a second on average, and a second's worth at once after a pause.
 
@@ -87,7 +91,8 @@ def retrying(
     Args:
         action: can be broken off and called again.
         attempts: this many failures with no progress between them are final.
-        progress: a count that grows as the action gets on; growth starts the counting of failures afresh.
+        progress: a count that grows as the action gets on; growth starts the counting of failures afresh, but
+            after a ``DamagedError``.
         sleep: waits seconds.
         chance: a random number in [0, 1).
 
@@ -101,8 +106,9 @@ def retrying(
             return action()
         except (FileNotFoundError, PermissionError):
             raise
-        except OSError:
-            failures = 1 if progress() > before else failures + 1
+        except OSError as error:
+            got_on = progress() > before and not isinstance(error, DamagedError)
+            failures = 1 if got_on else failures + 1
             if failures >= attempts:
                 raise
             sleep(chance() * min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0**failures))

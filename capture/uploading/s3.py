@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from catseye.capture.uploading.pace import Meter
+from catseye.capture.uploading.pace import DamagedError, Meter
 from catseye.capture.uploading.source import Source
 from catseye.capture.uploading.target import sha256_at
 from catseye.files import write_text
@@ -73,7 +73,7 @@ class S3Target:
         else:
             expected = self._put_in_parts(name, source)
         if not self._shows(name, source, expected):
-            raise OSError(f"{self.url_of(name)} is not what was sent")
+            raise DamagedError(f"{name} arrived damaged")
 
     def _put(self, name: str, source: Source) -> str:
         (_, content), *_ = source.blocks(self._part_size(source))

@@ -195,7 +195,7 @@ def test_a_source_that_has_changed_is_not_uploaded(
         stream.write(b"rot")
     with longer.open("ab") as stream:
         stream.write(b"more")
-    done = upload(footage, url, storage_options=options, part_bytes=PART, delete_after=True)
+    done = upload(footage, url, storage_options=options, part_bytes=PART, delete_after=True, sleep=no_sleep)
     assert sorted(done.failed) == sorted(p.relative_to(footage).as_posix() for p in (rotten, longer))
     arrived = {Path(name).name for name in content_at(url, options) if not Path(name).name.startswith(".")}
     assert arrived == {sound.name, "journal.jsonl"}
@@ -207,15 +207,29 @@ def test_the_local_copy_goes_only_when_all_of_a_segment_is_verified(
 ) -> None:
     url, options = place
     path, kept = record(0, telemetry=True), record(1)
+    content = path.read_bytes()
     lock(kept)
     done = upload(footage, url, storage_options=options, delete_after=True)
-    assert done.removed == 2 and kept.exists()
+    assert (done.uploaded, done.removed, done.failed) == (3, 2, {}) and kept.exists()
+    assert content_at(url, options)[path.relative_to(footage).as_posix()] == content
     assert sorted(entries(path.parent, Removed)) == sorted(
         [path.name, path.with_suffix(".telemetry.csv").name]
     )
     assert not path.exists() and not path.with_suffix(".telemetry.csv").exists()
     # The journal there tells of the deletion too.
     assert b'"removed"' in content_at(url, options)["car/front/journal.jsonl"]
+
+
+def test_a_segment_stays_whose_companion_could_not_be_uploaded(
+    footage: Path, record: Record, tmp_path: Path
+) -> None:
+    path = record(0, telemetry=True)
+    folder = tmp_path / "archive/car/front"
+    folder.mkdir(parents=True)
+    (folder / path.with_suffix(".telemetry.csv").name).write_text("another's")
+    done = upload(footage, str(tmp_path / "archive"), delete_after=True)
+    assert (done.uploaded, done.removed, len(done.failed)) == (1, 0, 1)
+    assert path.exists() and (folder / path.name).read_bytes() == path.read_bytes()
 
 
 def test_an_uploaded_file_is_verified_again_before_it_is_deleted(
@@ -360,11 +374,28 @@ def test_a_target_that_cannot_be_reached_or_refuses(
     assert len(waits) == 2 and path.exists()
 
 
+def test_a_target_that_damages_all_it_gets_is_given_up(
+    footage: Path, record: Record, place: tuple[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, options = place
+    path = record(0, size=PART + 10)
+    for module in ("appending", "s3"):
+        monkeypatch.setattr(f"catseye.capture.uploading.{module}.sha256_at", lambda *_: "0" * 64)
+    monkeypatch.setattr("catseye.capture.uploading.s3.etag", lambda digests: "0" * 32)
+    waits: list[float] = []
+    with pytest.raises(UploadError, match="arrived damaged"):
+        upload(
+            footage, url, storage_options=options, part_bytes=PART, attempts=3, sleep=waits.append,
+            delete_after=True,
+        )  # fmt: skip
+    assert len(waits) == 2 and path.exists()
+
+
 def test_two_uploaders_exclude_each_other(footage: Path, record: Record, tmp_path: Path) -> None:
     record(0)
     upload(footage, str(tmp_path / "archive"))
     holder = os.open(footage / STATE_NAME / "lock", os.O_RDWR)
-    fcntl.flock(holder, fcntl.LOCK_EX)
+    fcntl.flock(holder, fcntl.LOCK_SH)  # keeps out only whoever wants it alone
     with pytest.raises(InputError, match="is being uploaded by another process"):
         upload(footage, str(tmp_path / "archive"))
     os.close(holder)
