@@ -66,7 +66,9 @@ class Scorer:
     def score(self, planes: Planes, *, time_s: float) -> FrameScores:
         """Score a picture at network scale; ``time_s`` is on the file's own clock."""
         gain, offset = (1.0, 0.0) if planes.full_range else (255 / 219, -16 * 255 / 219)
-        small = cv2.resize(planes.y, _SMALL, interpolation=cv2.INTER_AREA) * np.float32(gain)
+        # Halving is quick and the odd rest is not: in two steps it takes a third of the time.
+        half = cv2.resize(planes.y, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(half, _SMALL, interpolation=cv2.INTER_AREA) * np.float32(gain)
         small += np.float32(offset)
         motion = _upper_quartile(self._reference(time_s), small) if self._recent else float("nan")
         identical = _identical(self._previous, planes.y)
@@ -74,7 +76,7 @@ class Scorer:
         self._previous = planes.y
         return FrameScores(
             brightness=float(small.mean()),
-            sharpness=float(cv2.meanStdDev(cv2.Laplacian(planes.y, cv2.CV_16S))[1][0, 0] * gain) ** 2,
+            sharpness=_variance(cv2.Laplacian(planes.y, cv2.CV_16S)) * gain**2,
             motion=motion,
             identical=identical,
         )
@@ -135,6 +137,12 @@ def _without_short_runs(
         if flags[start] and ends_s[stop - 1] - times_s[start] < shortest_s - 1e-6:
             kept[start:stop] = False
     return kept
+
+
+def _variance(levels: NDArray[np.int16]) -> float:
+    """As cv2.meanStdDev squared, in a tenth of its time."""
+    mean_square = float(cv2.norm(levels, cv2.NORM_L2)) ** 2 / levels.size
+    return mean_square - (float(cv2.sumElems(levels)[0]) / levels.size) ** 2
 
 
 def _identical(before: Image | None, after: Image) -> bool:
