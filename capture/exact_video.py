@@ -25,6 +25,8 @@ _SKIPS_EXACTLY = frozenset({"h264"})
 """Codecs whose decoder tells frames that nothing refers to. A non-reference picture of H.264 (nal_ref_idc 0)
 is one for all pictures; one of HEVC only for those of its own temporal layer."""
 
+_NOTHING: Iterator[Packet[VideoStream]] = iter(())
+
 
 @dataclass(frozen=True, eq=False)
 class FrameTimes:
@@ -62,8 +64,6 @@ class ExactVideo:
         ValueError: it has no video stream, or one of another time base.
     """
 
-    _packets: Iterator[Packet[VideoStream]]
-
     def __init__(self, path: Path, times: FrameTimes, *, time_base: Fraction) -> None:
         self._path, self._times, self._time_base = path, times, time_base
         self._open()
@@ -84,7 +84,7 @@ class ExactVideo:
                 yield self._advance(pts, needless)
 
     def close(self) -> None:
-        self._packets = iter(())
+        self._packets = _NOTHING
         self._decoded.clear()
         self._container.close()
 
@@ -102,7 +102,7 @@ class ExactVideo:
         self._codec.thread_count = 1
         self._skips = self._codec.name in _SKIPS_EXACTLY
         self._skipping = False
-        self._packets = iter(())
+        self._packets = _NOTHING
         self._decoded: deque[VideoFrame] = deque()
         self._position: int | None = None
 
@@ -174,5 +174,5 @@ class ExactVideo:
             except av.FFmpegError:
                 if packet.pts is None or packet.pts <= wanted:
                     raise
-                self._packets = iter(())
+                self._packets = _NOTHING
                 self._decoded.extend(self._codec.decode(None))

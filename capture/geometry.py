@@ -180,6 +180,9 @@ def resize_plane(plane: Image, size: tuple[int, int]) -> Image:
     height, width = plane.shape[:2]
     if (width, height) == size:
         return plane
+    if (width, height) == (3 * size[0], 3 * size[1]):
+        # What INTER_AREA gives, in half of its time: of nine pixels no mean lies halfway between two levels.
+        return np.ascontiguousarray(cv2.blur(plane, (3, 3), anchor=(0, 0))[::3, ::3])
     shrinks = size[0] <= width and size[1] <= height
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane, size, interpolation=interpolation), dtype=np.uint8)

