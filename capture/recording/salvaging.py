@@ -57,9 +57,8 @@ def salvage(footage: Path) -> list[Salvaged]:
     """
     if not footage.is_dir():
         raise InputError(footage, "no such folder", "give the folder that record writes to")
-    parts = {path.parent for path in footage.rglob(f"*{PART_SUFFIX}")}
     try:
-        folders = sorted(parts | set(journal.camera_folders(footage)))
+        folders = sorted({path.parent for path in footage.rglob("*") if stem_of(path.name)})
         return [salvaged for folder in folders for salvaged in salvage_folder(folder)]
     except OSError as error:
         raise InputError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,61 @@ def test_device_is_asked_for_what_it_compresses_first(
 )
 def test_addresses_are_shown_without_credentials(address: str, shown: str) -> None:
     assert without_credentials(address) == shown
+
+
+@pytest.fixture
+def camera(film: Path, remux: Callable[..., Path], tmp_path: Path) -> Iterator[str]:
+    """Address of a camera on HTTP that sends a second and a half of MPEG-TS with B-frames; then it ends.
+
+    Below ``/silent`` it does not end, and sends nothing more.
+    """
+    content = remux(film, tmp_path / "film.ts").read_bytes()
+    released = threading.Event()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if self.path == "/":
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            self.wfile.flush()
+            if self.path == "/silent":
+                released.wait()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    released.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_camera_on_http(camera: str, number_of: Callable[[Any], int]) -> None:
+    with LiveSource(camera) as source:
+        frames = list(source.frames())
+    assert not source.finite
+    assert [number_of(np.dstack([frame.frame.planes.y] * 2)) for frame in frames] == list(range(38))
+
+
+def test_camera_that_falls_silent(camera: str) -> None:
+    came = []
+    source = LiveSource(f"{camera}silent", read_timeout_s=0.3)
+    with source, pytest.raises(InputError, match=r"sent nothing for 0\.3 s; check the camera"):
+        came.extend(source.packets())
+    assert len(came) >= 36
+
+
+@pytest.mark.parametrize(("off_s", "clock"), [(0.2, "rtcp"), (-7200, "arrival")])
+def test_sender_reports_are_believed_unless_the_cameras_clock_was_never_set(
+    camera: str, monkeypatch: pytest.MonkeyPatch, off_s: float, clock: str
+) -> None:
+    monkeypatch.setattr(live, "_reported_ns", lambda packet: time.time_ns() - round(off_s * 1e9))
+    with LiveSource(camera) as source:
+        packets = list(source.packets())
+    assert {packet.clock for packet in packets} == {clock}
+    assert abs(packets[0].utc_ns - time.time_ns()) < 60e9

@@ -125,7 +125,6 @@ def test_segment_that_lost_its_line_is_adopted(footage: MakeFootage, container: 
     made.writer.finish()
     (line,) = made.segments
     (made.folder / journal.JOURNAL_NAME).unlink()
-    (made.folder / journal.JOURNAL_NAME).touch()
     (salvaged,) = salvage(made.folder.parent)
     assert (salvaged.outcome, salvaged.packets) == ("adopted", 30)
     assert made.segments == [line.model_copy(update={"salvaged": True})]

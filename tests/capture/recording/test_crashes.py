@@ -1,0 +1,33 @@
+"""A twentieth of the measurements by which kills and power cuts are survived."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT
+
+
+def measured(script: str, *options: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "bench" / script), *options, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary
+
+
+def test_ten_kills(tmp_path: Path) -> None:
+    summary = measured("recorder_kill.py", "--kills", "10", "--results", str(tmp_path / "kills.jsonl"))
+    assert summary["kills"] == 10 and summary["open_segments"] >= 10 and summary["arrived"] > 0
+
+
+def test_ten_power_cuts() -> None:
+    summary = measured("recorder_power.py", "--points", "10", "--seconds", "6")
+    assert summary["points"] == 10 and summary["frames_owed"] > 500
