@@ -90,6 +90,7 @@ def split(
     cuts = sorted({0, *jumps.tolist(), *breaks, len(pts)})
     durations = frame_durations(pts, gap=gap)
     spans: list[Span] = []
+    cuts = sorted({*cuts, *_scenes(pts, scores, cuts, time_base)})
     for start, stop in pairwise(cuts):
         times_s = (pts[start:stop] - pts[start]) * float(time_base)
         ends_s = times_s + durations[start:stop] * float(time_base)
@@ -99,12 +100,21 @@ def split(
     return spans
 
 
+def _scenes(
+    pts: NDArray[np.int64], scores: Sequence[FrameScores], cuts: Sequence[int], time_base: Fraction
+) -> list[int]:
+    return [
+        start + cut
+        for start, stop in pairwise(cuts)
+        for cut in scene_cuts(scores[start:stop], (pts[start:stop] - pts[start]) * float(time_base))
+    ]
+
+
 def _tagged(
     scores: Sequence[FrameScores], times_s: NDArray[np.float64]
 ) -> list[tuple[int, int, frozenset[str]]]:
     flags = tag_spans(scores, times_s)
-    scenes = scene_cuts(scores, times_s)
-    cuts = sorted({*scenes, *(index for found in flags.values() for run in runs(found) for index in run)})
+    cuts = sorted({index for found in flags.values() for run in runs(found) for index in run})
     return [
         (start, stop, frozenset(tag for tag, found in flags.items() if found[start]))
         for start, stop in pairwise(cuts)

@@ -17,7 +17,7 @@ from catseye.capture.hardware import Decoder
 from catseye.capture.manifest import Clip
 from catseye.capture.near_duplicates import Sample, SceneHasher, to_columns
 from catseye.capture.quality import CORRUPT, DARK, FROZEN, OBSTRUCTED, STATIONARY, FrameScores, Scorer
-from catseye.capture.redaction import Redact, blur, check_boxes
+from catseye.capture.redaction import Redact, blur, find_boxes
 from catseye.capture.shards import Placed, ShardWriter
 from catseye.capture.sources import VideoFile, VideoInfo
 from catseye.errors import InputError
@@ -84,11 +84,17 @@ def ingest_file(
             frames.key_flags.append(frame.key)
             frames.sizes.append(size)
             frames.scores.append(
-                scorer.score(scaled, time_s=frame.time_s, damaged=frame.damaged, source=frame.planes)
+                scorer.score(
+                    scaled,
+                    time_s=frame.time_s,
+                    key=frame.key,
+                    damaged=frame.damaged,
+                    source=frame.planes,
+                )
             )
             frames.samples.append(hasher.samples(scaled.y, time_s=frame.time_s))
             if redact is not None:
-                scaled = blur(scaled, box.scale_boxes(check_boxes(redact(planes_to_rgb(frame.planes)))))
+                scaled = blur(scaled, box.scale_boxes(find_boxes(redact, planes_to_rgb(frame.planes))))
             since_first_s = float((frame.pts - frames.pts[0]) * video.info.time_base)
             frames.placed.append(shards.write(scaled, box, time_s=since_first_s))
     if not frames.pts:

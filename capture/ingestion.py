@@ -36,13 +36,14 @@ from catseye.capture.splits import VALIDATION
 from catseye.capture.telemetry import Telemetry
 from catseye.capture.workers import Alive, Work, run_here, run_in_processes, run_on_ray
 from catseye.capture.workspace import Hashes, known_clips, locked, rows_path, tidy
-from catseye.errors import InputError, UsageError
+from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.files import replacing
 from catseye.progress import Progress, silent
 
 _log = logging.getLogger(__name__)
 
 SHORTEST_MAX_CLIP_S = 2.0
+UNEXPECTED = "cannot be ingested"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _PATIENCE = 2.0
 """A process is killed after so many times the stall, as it first has the time to notice by itself."""
@@ -169,6 +170,14 @@ class IngestOne:
             )
         except InputError as error:
             return error.fault
+        except CatseyeError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:
+                raise
+            # One video in a fleet's footage that finds a fault of ours must not cost the others.
+            _log.warning("%s: cannot be ingested", path, exc_info=True)
+            return f"{UNEXPECTED} ({type(error).__name__}: {error})"
         with replacing(rows_path(self.out, sha256)) as aside:
             write_clips(clips, str(aside))
         return ""

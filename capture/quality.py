@@ -34,22 +34,22 @@ STATIONARY_BELOW = 1.0
 FROZEN_CHANGE = 1
 """Greatest change of any pixel between identical pictures, in levels: a codec rounds, a sensor does more."""
 
-OBSTRUCTED_FROM = 0.3
+OBSTRUCTED_FROM = 0.2
 """Share of the picture that is hidden from which on a clip is set aside."""
 
 OBSTRUCTED_SPAN_S = 5.0
 """What hides the view for less is traffic: the plain side of a lorry being passed."""
 
-HIDDEN_STRUCTURE, HIDDEN_CHANGE, WHILE_MOVING = 1.5, 1.0, 4.0
+HIDDEN_STRUCTURE, HIDDEN_CHANGE, WHILE_MOVING = 2.5, 1.5, 2.5
 """See ``obstructed_share``; in levels."""
 
-TORN_FROM, TORN_RATIO = 0.002, 4.0
-"""Share of torn block edges from which on a picture is damaged, and by how much it must exceed what the lower
-quartile of the pictures around it has: a picture may have such edges of its own."""
+TORN_FROM, TORN_RATIO = 0.008, 4.0
+"""Share of torn block edges from which on a picture is damaged, and by how much it must exceed the median of
+the pictures around it: what is drawn into a picture has such edges too, in all of them."""
 
-CUT_FROM, CUT_RATIO = 15.0, 4.0
-"""Change of level from which on a frame begins another scene, and by how much it must exceed the median of
-the changes within half a second."""
+CUT_FROM, CUT_RATIO, CUT_LEAD = 15.0, 4.0, 1.5
+"""Change of level from which on a frame begins another scene, and by how much it must exceed the median, and
+the greatest, of the other changes within half a second."""
 
 _SMALL = (40, 24)
 _BLOCKS = (10, 6)
@@ -71,6 +71,7 @@ class FrameScores:
         obstruction: share of the picture that something on the lens seems to hide, see ``obstructed_share``.
         damaged: whether the decoder knows that the picture is not what was recorded.
         torn, filled: see ``corruption``.
+        key: whether it is a key frame of the source.
         jump: mean absolute difference from the previous frame, both less their means: a flash or a tunnel's
             mouth changes the mean, another scene all the rest.
         jump_over: the same from the frame before that.
@@ -84,6 +85,7 @@ class FrameScores:
     damaged: bool = False
     torn: float = 0.0
     filled: float = 0.0
+    key: bool = False
     jump: float = 0.0
     jump_over: float = 0.0
 
@@ -97,14 +99,20 @@ class Scorer:
         self._previous: Image | None = None
 
     def score(
-        self, planes: Planes, *, time_s: float, damaged: bool = False, source: Planes | None = None
+        self,
+        planes: Planes,
+        *,
+        time_s: float,
+        key: bool = False,
+        damaged: bool = False,
+        source: Planes | None = None,
     ) -> FrameScores:
         """Score a picture.
 
         Args:
             planes: at network scale.
             time_s: on the file's own clock.
-            damaged: see ``FrameScores``.
+            key, damaged: see ``FrameScores``.
             source: the same at the size that was coded, to look for damage in.
         """
         gain, offset = (1.0, 0.0) if planes.full_range else (255 / 219, -16 * 255 / 219)
@@ -117,8 +125,7 @@ class Scorer:
         if self._recent:
             change = _blocks(np.asarray(cv2.absdiff(self._reference(time_s), small), dtype=np.float32))
             motion = _upper_quartile(change)
-            structure = _blocks(np.abs(edges).astype(np.float32) * np.float32(gain))
-            obstruction = obstructed_share(_blocks(small), change, structure)
+            obstruction = obstructed_share(_blocks(small), change, _structure(small))
         flat = np.asarray(small - small.mean(), dtype=np.float32)
         jumps = [float(np.abs(flat - before).mean()) for before in self._last]
         self._last.appendleft(flat)
@@ -134,6 +141,7 @@ class Scorer:
             damaged=damaged,
             torn=torn_share(source.y) if source is not None else 0.0,
             filled=filled_share(source) if source is not None else 0.0,
+            key=key,
             jump=jumps[0] if jumps else 0.0,
             jump_over=jumps[1] if len(jumps) > 1 else 0.0,
         )
@@ -199,7 +207,11 @@ def scene_cuts(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> l
         near = np.flatnonzero(np.abs(times_s - times_s[at]) <= TAG_SPAN_S / 2)
         around = jumps[near[(near != at) & (near != 0)]]
         stays = at + 1 == len(scores) or scores[at + 1].jump_over >= jumps[at] / 2
-        if stays and around.size and jumps[at] >= CUT_RATIO * float(np.median(around)):
+        if (
+            stays
+            and around.size
+            and jumps[at] >= max(CUT_RATIO * float(np.median(around)), CUT_LEAD * float(around.max()))
+        ):
             cuts.append(at)
     return cuts
 
@@ -209,23 +221,22 @@ def obstructed_share(
 ) -> float:
     """Share of the picture that something on the lens hides.
 
-    Hidden is a cell without structure that does not change while the rest of the picture moves: where the
-    upper quartile of all cells' changes is ``WHILE_MOVING`` or more, a cell whose own is less than
-    ``HIDDEN_CHANGE`` and whose structure is less than ``HIDDEN_STRUCTURE``. The sky is like that too, so
-    that cells lighter than the picture's mean do not count where they join the upper edge; snow on the
-    upper half of a lens is missed for that. More than three quarters hidden make a clip stationary instead.
+    Hidden is a cell without structure that does not change while the rest of the picture moves: its structure
+    is less than ``HIDDEN_STRUCTURE``, its change less than ``HIDDEN_CHANGE``, and the upper quartile of the
+    others' changes ``WHILE_MOVING`` or more. The sky is like that too, so cells lighter than the picture's
+    mean count neither way where they join the upper edge; snow or a drop against the sky is missed for that.
 
     Args:
         level: (rows, columns) mean level of each cell.
         change: mean absolute change over the motion step.
-        structure: mean absolute Laplacian.
+        structure: mean absolute deviation of its parts from its level.
     """
-    if _upper_quartile(change) < WHILE_MOVING:
-        return 0.0
     light = (level > level.mean()).astype(np.uint8)
     _, regions = cv2.connectedComponents(light, connectivity=4)
     sky = np.isin(regions, np.unique(regions[0])) & (light > 0)
-    return float(((change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE) & ~sky).mean())
+    hidden = (change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE) & ~sky
+    rest = change[~hidden & ~sky]
+    return float(hidden.mean()) if rest.size and _upper_quartile(rest) >= WHILE_MOVING else 0.0
 
 
 def steady(
@@ -291,14 +302,24 @@ def _identical(before: Image | None, after: Image) -> bool:
 
 
 def _corrupt(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
+    """What the decoder told of and what shows, up to the next key frame: the rest is predicted from it."""
     torn = np.array([s.torn for s in scores], dtype=np.float64)
-    usual = float(np.quantile(torn, 0.25)) if torn.size else 0.0
-    known = np.array([s.damaged or s.filled >= FILL_SHARE for s in scores], dtype=bool)
-    return np.asarray(known | ((torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)))
+    usual = float(np.median(torn)) if torn.size else 0.0
+    corrupt = np.array([s.damaged or s.filled >= FILL_SHARE for s in scores], dtype=bool)
+    corrupt |= (torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)
+    for at in range(1, len(scores)):
+        corrupt[at] |= corrupt[at - 1] and not scores[at].key
+    return corrupt
 
 
 def _blocks(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(picture, _BLOCKS, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _structure(small: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean absolute deviation within each block, in which neither sensor noise nor the codec's is left."""
+    level = cv2.resize(_blocks(small), _SMALL, interpolation=cv2.INTER_NEAREST)
+    return _blocks(cv2.absdiff(small, level))
 
 
 def _upper_quartile(values: NDArray[np.float32]) -> float:

@@ -34,34 +34,34 @@ class Redact(Protocol):
     def __call__(self, rgb: Image, /) -> NDArray[np.floating]: ...
 
 
-def check_boxes(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Boxes as (N, 4) float64.
+def find_boxes(redact: Redact, rgb: Image) -> NDArray[np.float64]:
+    """What is to be blurred in a picture, (N, 4) float64.
 
     Raises:
-        CatseyeError: they have another shape, or a number in them is not finite. That ends the ingest, so
-            that nothing goes unblurred by it.
+        CatseyeError: ``redact`` fails, or gives boxes of another shape or that are not finite. That ends the
+            ingest, so that nothing goes unblurred by it.
     """
-    found = np.asarray(boxes, dtype=np.float64)
-    if found.size == 0:
+    try:
+        boxes = np.asarray(redact(rgb), dtype=np.float64)
+    except Exception as error:
+        raise CatseyeError(f"what finds the boxes to blur fails: {type(error).__name__}: {error}") from error
+    if boxes.size == 0:
         return np.zeros((0, 4))
-    if found.ndim != 2 or found.shape[1] != 4 or not np.isfinite(found).all():
-        raise CatseyeError(
-            f"what is to be blurred has shape {found.shape}, or is not finite: give (N, 4) boxes"
-        )
-    return found
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise CatseyeError(f"boxes to blur have shape {boxes.shape}, or are not finite: give (N, 4)")
+    return boxes
 
 
 def blur(planes: Planes, boxes_xyxy: NDArray[np.floating]) -> Planes:
     """A copy of a picture with every box blurred beyond recognition, luma and chroma.
 
     Args:
-        boxes_xyxy: (N, 4) corners in luma pixels; what is outside of the picture is passed over.
+        boxes_xyxy: (N, 4) finite corners in luma pixels; what is outside of the picture is passed over.
     """
-    boxes = check_boxes(boxes_xyxy)
-    if not len(boxes):
+    if not len(boxes_xyxy):
         return planes
     y, u, v = planes.y.copy(), planes.u.copy(), planes.v.copy()
-    for left, top, right, bottom in boxes:
+    for left, top, right, bottom in boxes_xyxy:
         dx, dy = MARGIN * abs(right - left), MARGIN * abs(bottom - top)
         columns = (min(left, right) - dx, max(left, right) + dx)
         rows = (min(top, bottom) - dy, max(top, bottom) + dy)

@@ -111,6 +111,9 @@ class VideoFile:
             self._container.close()
             raise InputError(self.path, "has no video stream", "give a file recorded by a camera")
         self._stream: VideoStream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            self._container.close()
+            raise InputError(self.path, "has video of an unknown codec", "record or copy it again")
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = threads
         self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -123,7 +126,7 @@ class VideoFile:
             for packet in self._container.demux(self._stream):
                 if packet.size:
                     yield packet
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):  # PyAV does not know of a stream that begins within the file
             self.corrupt_packets += 1
 
     def frames(self) -> Iterator[Frame]:

@@ -120,7 +120,7 @@ def _serve(pipe: Connection, work: Work, alive_at: Any) -> None:
     def alive() -> None:
         alive_at.value = time.monotonic()  # one clock for all processes of a machine
 
-    with suppress(EOFError, BrokenPipeError):  # who gave the work is gone
+    with suppress(EOFError, ConnectionError):  # who gave the work is gone
         while True:
             key, path = pipe.recv()
             alive()

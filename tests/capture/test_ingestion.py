@@ -569,5 +569,8 @@ def test_a_folder_of_files_goes_on_after_each_of_several_kills_and_does_no_file_
     monkeypatch.setattr("catseye.capture.workspace.sha256_of", hashed.append)
     monkeypatch.setattr("catseye.capture.ingestion.ingest_file", counted)
     dataset = run([tmp_path / "footage"], tmp_path / "dataset", width=64, height=48)
-    assert len(again) == count - len(seen) and not hashed
+    names = {sha256_of(path): path.name for path in (tmp_path / "footage").iterdir()}
+    # A worker that lost its ingest may have ended the file it was at.
+    assert not hashed and len(again) <= count - len(seen)
+    assert not {names[name.removesuffix(".parquet")] for name in seen} & set(again)
     assert len({clip.source for clip in dataset.clips}) == count

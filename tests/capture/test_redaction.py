@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from catseye.capture.clips import ClipReader
 from catseye.capture.geometry import Image, Planes, letterbox
 from catseye.capture.ingestion import ingest
-from catseye.capture.redaction import blur, check_boxes
+from catseye.capture.redaction import blur, find_boxes
 from catseye.errors import CatseyeError, InputError, UsageError
 
 WIDTH, HEIGHT = 320, 192
@@ -113,7 +113,7 @@ def test_nothing_found_is_nothing_blurred(video: Path, tmp_path: Path) -> None:
 
 
 def test_a_detector_that_fails_ends_the_ingest(video: Path, tmp_path: Path) -> None:
-    with pytest.raises(CatseyeError, match=r"shape \(1, 4\), or is not finite"):
+    with pytest.raises(CatseyeError, match=r"shape \(1, 4\), or are not finite"):
         run(video, tmp_path / "dataset", redact=find_nonsense, redacted_by="nonsense")
     assert list((tmp_path / "dataset/shards").iterdir()) == []
 
@@ -162,10 +162,16 @@ def test_boxes_at_and_beyond_the_edge_and_given_the_wrong_way_round() -> None:
 
 
 def test_boxes_that_are_none() -> None:
-    assert check_boxes(np.zeros((0, 7))).shape == (0, 4)
+    def finder(boxes: Any) -> Any:
+        return lambda rgb: boxes
+
+    rgb = np.zeros((4, 4, 3), np.uint8)
+    assert find_boxes(finder(np.zeros((0, 7))), rgb).shape == (0, 4)
     for wrong in (np.zeros(4), np.zeros((2, 5)), np.array([[0, 0, np.inf, 1]])):
-        with pytest.raises(CatseyeError, match=r"give \(N, 4\) boxes"):
-            check_boxes(wrong)
+        with pytest.raises(CatseyeError, match=r"or are not finite: give \(N, 4\)"):
+            find_boxes(finder(wrong), rgb)
+    with pytest.raises(CatseyeError, match="fails: ZeroDivisionError: division by zero"):
+        find_boxes(lambda rgb: np.array(1 / 0), rgb)
 
 
 def test_boxes_are_scaled_without_the_border() -> None:
