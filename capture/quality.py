@@ -319,7 +319,7 @@ def _blocks(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 def _structure(small: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean absolute deviation within each block, in which neither sensor noise nor the codec's is left."""
     level = cv2.resize(_blocks(small), _SMALL, interpolation=cv2.INTER_NEAREST)
-    return _blocks(cv2.absdiff(small, level))
+    return _blocks(np.asarray(cv2.absdiff(small, level), dtype=np.float32))
 
 
 def _upper_quartile(values: NDArray[np.float32]) -> float:
