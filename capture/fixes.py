@@ -35,6 +35,10 @@ _REMEDY = "give NMEA 0183, GPX, JSON Lines, or CSV with a header and UTC times"
 _log = logging.getLogger(__name__)
 
 
+LOG_SUFFIXES = (".nmea", ".gpx", ".jsonl", ".ndjson", ".csv")
+"""Of logs that lie beside a video of the same stem."""
+
+
 @dataclass(frozen=True, eq=False)
 class Fixes:
     """Satellite fixes in the order of time; each array is (N,) float64, NaN where a value is unknown.
@@ -165,7 +169,7 @@ def telemetry_beside(video: Path, *, start_utc: datetime | None, first_pts_s: fl
     own = video.with_name(video.stem + TELEMETRY_SUFFIX)
     if own.exists():
         return read_telemetry(own)
-    for suffix in (".nmea", ".gpx", ".jsonl", ".ndjson", ".csv"):
+    for suffix in LOG_SUFFIXES:
         log = video.with_name(video.stem + suffix)
         if log.exists():
             if start_utc is None:

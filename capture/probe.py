@@ -11,9 +11,10 @@ from pathlib import Path
 from catseye.capture.calibration import Calibration
 from catseye.capture.dataset import INFO_NAME, SHARDS_NAME, WORK_NAME
 from catseye.capture.drives import Recorded, recorded_files
+from catseye.capture.fixes import LOG_SUFFIXES, telemetry_beside
 from catseye.capture.journal import PROXY_SUFFIX, SegmentClosed
-from catseye.capture.sources import find_videos
-from catseye.capture.telemetry import Telemetry, read_telemetry
+from catseye.capture.sources import VideoFile, find_videos
+from catseye.capture.telemetry import TELEMETRY_SUFFIX, Telemetry, read_telemetry
 from catseye.errors import InputError, UsageError
 
 
@@ -115,7 +116,7 @@ def _source(
             named_drive=named_drive,
             held_out=held_out,
             calibration=calibration or _sidecar_calibration(path),
-            telemetry=_sidecar_telemetry(path, ""),
+            telemetry=_sidecar_telemetry(path, "", None),
         )
     segment = recorded.segment
     return Source(
@@ -123,7 +124,7 @@ def _source(
         named_drive=named_drive if named_drive is not None else recorded.drive,
         held_out=held_out,
         calibration=calibration or _sidecar_calibration(path) or _cameras_calibration(path, segment),
-        telemetry=_sidecar_telemetry(path, segment.telemetry),
+        telemetry=_sidecar_telemetry(path, segment.telemetry, segment.start_utc),
         vehicle=recorded.vehicle,
         camera=recorded.camera,
         start_utc=segment.start_utc,
@@ -177,9 +178,19 @@ def _cameras_calibration(path: Path, segment: SegmentClosed) -> Calibration | No
     return None
 
 
-def _sidecar_telemetry(path: Path, stated: str) -> Telemetry | None:
-    for name in (f"{path.stem}.telemetry.csv", stated):
+def _sidecar_telemetry(path: Path, stated: str, start_utc: datetime | None) -> Telemetry | None:
+    """What lies beside a video: on its own clock, or else a log that is joined by UTC."""
+    for name in (path.stem + TELEMETRY_SUFFIX, stated):
         sidecar = path.parent / Path(name).name
         if name and sidecar.is_file():
             return read_telemetry(sidecar)
-    return None
+    if not any(path.with_suffix(suffix).exists() for suffix in LOG_SUFFIXES):
+        return None
+    try:
+        with VideoFile(path) as video:
+            info = video.info
+    except InputError:
+        return None  # the ingest itself tells of the video
+    return telemetry_beside(
+        path, start_utc=start_utc or info.created, first_pts_s=float(info.start_pts * info.time_base)
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.probe import find_sources
+from catseye.capture.sources import VideoFile
 from catseye.errors import InputError, UsageError
 
 K = ((100.0, 0.0, 80.0), (0.0, 100.0, 48.0), (0.0, 0.0, 1.0))
@@ -91,3 +93,22 @@ def test_faults_are_found_before_anything_is_decoded(footage: Path) -> None:
     (footage / "van1/mon/a.calibration.json").write_text('{"schema_version": "1.0", "width": 1}')
     with pytest.raises(InputError, match=r"a\.calibration\.json: field 'height'"):
         find_sources([footage])
+
+
+def test_a_log_with_utc_is_joined_by_the_time_the_video_states(
+    tmp_path: Path, drive: Callable[..., Path], remux: Callable[..., Path]
+) -> None:
+    video = remux(
+        drive("plain.mp4"), tmp_path / "stated.mp4", metadata={"creation_time": "2026-05-04T03:02:01Z"}
+    )
+    lines = [f'{{"time": "2026-05-04T03:02:{second:02}Z", "speed_mps": {second}}}' for second in (1, 3)]
+    (tmp_path / "stated.jsonl").write_text("\n".join(lines))
+    (source,) = find_sources([video])
+    assert source.telemetry is not None
+    with VideoFile(video) as opened:
+        first_s = float(opened.info.start_pts * opened.info.time_base)
+    assert (source.telemetry.time_s - first_s).tolist() == pytest.approx([0, 2])
+    assert source.telemetry.speed_mps.tolist() == [1, 3]
+    (tmp_path / "plain.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="its video has no start time"):
+        find_sources([tmp_path / "plain.mp4"])
