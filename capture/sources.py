@@ -111,7 +111,7 @@ class VideoFile:
             self._container.close()
             raise InputError(self.path, "has no video stream", "give a file recorded by a camera")
         self._stream: VideoStream = self._container.streams.video[0]
-        if self._stream.codec_context is None:
+        if getattr(self._stream, "codec_context", None) is None:
             self._container.close()
             raise InputError(self.path, "has video of an unknown codec", "record or copy it again")
         self._stream.thread_type = "AUTO"
