@@ -312,7 +312,7 @@ def _corrupt(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
     return corrupt
 
 
-def _blocks(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blocks(picture: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(picture, _BLOCKS, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 

@@ -28,7 +28,7 @@ def footage(seed: int) -> Callable[[int], Image]:
     """A camera that drives along a street of its own, at a speed that changes; by frame number."""
     rng = np.random.default_rng(seed)
     street = cv2.resize(
-        rng.integers(20, 230, (12, 400, 3)).astype(np.uint8), (6400, 192), interpolation=cv2.INTER_CUBIC
+        rng.integers(20, 230, (6, 100, 3)).astype(np.uint8), (6400, 192), interpolation=cv2.INTER_CUBIC
     )
     at = np.cumsum(rng.uniform(2, 6, 400)).astype(int)
     return lambda number: np.ascontiguousarray(street[:, at[number] : at[number] + 320])

@@ -8,14 +8,18 @@ import pytest
 
 from catseye.capture.geometry import Image, Planes
 from catseye.capture.quality import (
+    CORRUPT,
     DARK,
     DARK_BELOW,
     FROZEN,
+    OBSTRUCTED,
+    OBSTRUCTED_FROM,
     STATIONARY,
     STATIONARY_BELOW,
     FrameScores,
     Scorer,
     runs,
+    scene_cuts,
     steady,
     tag_spans,
 )
@@ -125,3 +129,71 @@ def test_spans_of_a_second_hold(flags: list[tuple[int, int]], expected: list[tup
 def test_runs() -> None:
     assert runs(np.array([], bool)) == []
     assert runs(np.array([1, 1, 0, 1], bool)) == [(0, 2), (2, 3), (3, 4)]
+
+
+def test_a_scene_that_changes_is_cut_there_and_a_flash_is_not() -> None:
+    one, other = driving(25, step=1), [picture[:, ::-1] for picture in driving(75, step=1)[50:]]
+    flash = driving(50, step=1)
+    flash[25] = np.full((H, W), 250, np.uint8)
+    exposure = [np.clip(picture.astype(int) + (60 if i >= 25 else 0), 0, 255).astype(np.uint8)
+                for i, picture in enumerate(driving(50, step=1))]  # fmt: skip
+
+    def cuts(pictures: list[Image], fps: float = 25) -> list[int]:
+        return scene_cuts(scores_of(pictures, fps=fps), np.arange(len(pictures)) / fps)
+
+    assert cuts([*one, *other]) == [25]
+    assert cuts(flash) == cuts(exposure) == cuts(driving(50, step=1)) == []
+    # Two frames a second differ all the time.
+    assert cuts(driving(50, step=20), fps=2) == []
+    assert cuts([]) == cuts(driving(1, step=1)) == []
+
+
+def blot(picture: Image) -> Image:
+    """Mud over the lower middle of the lens."""
+    mask = np.zeros((H, W), np.float32)
+    cv2.ellipse(mask, (W // 2, 2 * H // 3), (2 * W // 5, 2 * H // 5), 0, 0, 360, 1, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), 3)
+    return np.asarray(picture * (1 - mask) + 30 * mask, dtype=np.uint8)
+
+
+def test_a_blot_on_the_lens_is_found_and_a_lorry_passing_is_not() -> None:
+    clean = driving(200)
+    dirty = [noisy(blot(picture), np.random.default_rng(i), 1.0) for i, picture in enumerate(clean)]
+    assert np.median([score.obstruction for score in scores_of(dirty)]) >= OBSTRUCTED_FROM
+    assert max(score.obstruction for score in scores_of(clean)) < OBSTRUCTED_FROM
+    assert tags_of(dirty)[OBSTRUCTED] > 0.95 and tags_of(clean) == {}
+    assert tags_of([*clean[:70], *dirty[70:130], *clean[130:]]) == {}
+
+
+def test_a_plain_sky_is_no_obstruction_nor_is_a_wall_before_a_standing_camera() -> None:
+    sky = [np.vstack([np.full((H // 2, W), 220, np.uint8), picture[: H // 2]]) for picture in driving(150)]
+    assert max(score.obstruction for score in scores_of(sky)) == 0
+    rng = np.random.default_rng(0)
+    wall = [
+        noisy(np.vstack([scene()[: H // 2, :W], np.full((H // 2, W), 40, np.uint8)]), rng) for _ in range(150)
+    ]
+    assert max(score.obstruction for score in scores_of(wall)) == 0
+
+
+def one(**change: object) -> FrameScores:
+    values = {"brightness": 100.0, "sharpness": 100.0, "motion": 10.0, "identical": False}
+    return FrameScores(**{**values, **change})  # type: ignore[arg-type]  # as a test names them
+
+
+def spread_of(scores: list[FrameScores]) -> list[tuple[int, int]]:
+    flags = tag_spans(scores, np.arange(len(scores)) / 25)[CORRUPT]
+    return [(start, stop) for start, stop in runs(flags) if flags[start]]
+
+
+@pytest.mark.parametrize("sign", [{"damaged": True}, {"torn": 0.02}, {"filled": 0.2}])
+def test_a_single_damaged_picture_counts_up_to_the_next_key_frame(sign: dict[str, object]) -> None:
+    scores = [one(key=i % 25 == 0) for i in range(100)]
+    scores[30] = one(**sign)
+    assert spread_of(scores) == [(30, 50)]
+    scores[60] = one(**sign)  # what lies between is too little to be worth anything
+    assert spread_of(scores) == [(30, 75)]
+
+
+def test_edges_that_all_pictures_have_are_no_damage() -> None:
+    assert spread_of([one(torn=0.02) for _ in range(100)]) == []
+    assert spread_of([one(torn=0.004) for _ in range(100)]) == []

@@ -199,6 +199,25 @@ def test_the_colour_matrix_is_the_stated_one_or_that_of_the_size(
     assert to_frame(picture, index=0, time_base=Fraction(1, 25)).planes.matrix == matrix
 
 
+def test_a_file_that_gives_no_frame_for_too_long_ends_there(
+    drive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 2))  # two seconds pass between any two looks at it
+    monkeypatch.setattr("catseye.capture.sources.monotonic", lambda: float(next(clock)))
+    with VideoFile(drive(), threads=1, stall_s=3) as video:
+        assert len(list(video.frames())) == 75 and video.stalled == ""
+    with VideoFile(drive(), threads=1, stall_s=1) as video:
+        assert list(video.frames()) == [] and video.stalled == "no frame came for 1 s"
+
+
+def test_a_picture_too_large_to_be_true_is_refused(
+    drive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catseye.capture.sources.MAX_PIXELS", 159 * 96)
+    with pytest.raises(InputError, match=r"states pictures of 160x96, more than 15,264 pixels"):
+        VideoFile(drive())
+
+
 def test_real_footage_with_sound(shared_data: Path) -> None:
     with VideoFile(shared_data / "video" / "highway_white_right.mp4") as video:
         frames = list(video.frames())
