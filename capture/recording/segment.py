@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
@@ -58,17 +59,17 @@ class Segment:
         container: Container = "ts" if path.suffix == SUFFIXES["ts"] else "mp4"
         self._container, self._fragment_s = container, fragment_s
         self._file = SegmentFile(path, container=container, fsync_s=fsync_s, wait_for_room=wait_for_room)
+        self._muxer = av.open(
+            self._file, "w", format=_FORMATS[container], options=_muxer_options(container, fragment_s)
+        )
         try:
-            self._muxer = av.open(
-                self._file, "w", format=_FORMATS[container], options=_muxer_options(container, fragment_s)
-            )
             self._muxer.metadata["creation_time"] = _utc(first.utc_ns).isoformat()
             self._stream = _add_stream(self._muxer, template)
             self._stream.time_base = time_base
             self._muxer.start_encoding()
             self._header_bytes = self._file.pending_bytes  # they wait for the first fragment
         except BaseException:
-            self._file.close()
+            self.close()
             raise
         assert self._stream.time_base is not None
         self._time_base = time_base
@@ -143,6 +144,9 @@ class Segment:
 
     def close(self) -> None:
         """Let go of the file; one that was not finished is left for a salvage."""
+        # Left to the garbage collector, a muxer writes to what may be gone; before PyAV 14 that is a crash.
+        with suppress(av.FFmpegError, OSError):
+            self._muxer.close()
         self._file.close()
 
     def _written(self, stamps: Stamps) -> int:
