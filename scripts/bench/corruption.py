@@ -2,17 +2,18 @@
 
     python scripts/bench/corruption.py --video FILE… [--seconds N] [--trials N] [--json]
 
-Each video's first seconds are encoded as H.264, HEVC, AV1, MPEG-2 and motion JPEG, 480 pixels wide; then 40
-bytes in a row are inverted somewhere in the middle, once a trial, and the file is ingested. A frame is visibly
-damaged where a pixel of its luma is more than 40 levels from what the sound file gives. Of the trials with such
-frames:
+Each video's first seconds are encoded as H.264, HEVC, AV1, MPEG-2 and motion JPEG, 480 pixels wide; then
+40 bytes in a row are inverted somewhere in the middle, once a trial, and the file is ingested. A frame is
+visibly damaged where a pixel of its luma is more than 40 levels from what the sound file gives. Of the trials
+with such frames:
 
     found      share in which damage was found at all: a clip is set aside, or a row says what is lost
     frames     share of the visibly damaged frames that are in no usable clip
     lost       share of the sound frames that are in no usable clip either: what caution costs
     false      share of the frames of the sound file itself that are set aside as damaged
 
-Bound, for H.264 alone, which dashcams write: found 0.95 or more, and nothing false. Exits 1 when it is missed.
+Bound, for H.264 alone, which dashcams write: found 0.95 or more, and nothing false. Exits 1 when it is
+missed.
 """
 
 from __future__ import annotations
