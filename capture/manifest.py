@@ -285,7 +285,7 @@ def _column(table: pa.Table, name: str) -> Sequence[NDArray[Any]]:
     """The lists of a column as NumPy arrays, which share one buffer; empty ones where there is no such."""
     kind = _LISTS[name]
     if name not in table.column_names:
-        return [np.zeros(0, dtype=kind.to_pandas_dtype())] * len(table)
+        return [pa.array([], kind).to_numpy(zero_copy_only=False)] * len(table)
     arrays: list[NDArray[Any]] = []
     for chunk in table.column(name).cast(pa.list_(kind)).chunks:
         values = chunk.values.to_numpy(zero_copy_only=False)

@@ -7,6 +7,7 @@ stood still. An exception of the work ends all.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -116,8 +117,12 @@ def _worker(work: Work) -> Iterator[_Worker]:
 
 def _serve(pipe: Connection, work: Work, alive_at: Any) -> None:
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who gave the work gets it too, and ends this process
+    parent = os.getppid()
 
     def alive() -> None:
+        if os.getppid() != parent:
+            os._exit(1)  # it was killed: whoever goes on begins this file anew
         alive_at.value = time.monotonic()  # one clock for all processes of a machine
 
     with suppress(EOFError, ConnectionError):  # who gave the work is gone
