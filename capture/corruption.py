@@ -50,7 +50,7 @@ def torn_share(luma: Image) -> float:
 
 
 def filled_share(planes: Planes) -> float:
-    """Share of a picture that is just the middle grey, or the green of zeros, by every fourth chroma pixel."""
+    """Share of a picture that is just the middle grey or the green of zeros, by every fourth chroma pixel."""
     u, v = planes.u[::_EVERY, ::_EVERY], planes.v[::_EVERY, ::_EVERY]
     y = planes.y[:: 2 * _EVERY, :: 2 * _EVERY]
     grey = (y == _MIDDLE) & (u == _MIDDLE) & (v == _MIDDLE)
