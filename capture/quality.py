@@ -47,6 +47,10 @@ TORN_FROM, TORN_RATIO = 0.008, 4.0
 """Share of torn block edges from which on a picture is damaged, and by how much it must exceed the median of
 the pictures around it: what is drawn into a picture has such edges too, in all of them."""
 
+STRAY_FROM, STRAY_RATIO = 4.0, 2.5
+"""Change of level from which on a single picture is unlike its neighbours, and by how much it must exceed
+what changes from the one neighbour to the other; a winding road in flickering sun reaches 1.9."""
+
 CUT_FROM, CUT_RATIO, CUT_LEAD = 15.0, 4.0, 1.5
 """Change of level from which on a frame begins another scene, and by how much it must exceed the median, and
 the greatest, of the other changes within half a second."""
@@ -74,7 +78,7 @@ class FrameScores:
         key: whether it is a key frame of the source.
         jump: mean absolute difference from the previous frame, both less their means: a flash or a tunnel's
             mouth changes the mean, another scene all the rest.
-        jump_over: the same from the frame before that.
+        jump_over: the same from the frame before that, which is little where the one between was damaged.
     """
 
     brightness: float
@@ -196,8 +200,8 @@ def tag_spans(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> di
 def scene_cuts(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> list[int]:
     """Frames that begin another scene than the one before them.
 
-    All but the mean level changes at once, by far more than around it, and what comes after does not go
-    back to what was before: that would be a flash, or a damaged picture.
+    All but the mean level changes at once, by far more than around it. Of several such changes within half a
+    second none counts: a flash or a damaged picture comes and goes, and sun through leaves flickers.
     """
     jumps = np.array([s.jump for s in scores], dtype=np.float64)
     cuts = []
@@ -206,11 +210,8 @@ def scene_cuts(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> l
             continue
         near = np.flatnonzero(np.abs(times_s - times_s[at]) <= TAG_SPAN_S / 2)
         around = jumps[near[(near != at) & (near != 0)]]
-        stays = at + 1 == len(scores) or scores[at + 1].jump_over >= jumps[at] / 2
-        if (
-            stays
-            and around.size
-            and jumps[at] >= max(CUT_RATIO * float(np.median(around)), CUT_LEAD * float(around.max()))
+        if around.size and jumps[at] >= max(
+            CUT_RATIO * float(np.median(around)), CUT_LEAD * float(around.max())
         ):
             cuts.append(at)
     return cuts
@@ -309,7 +310,17 @@ def _corrupt(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
     corrupt |= (torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)
     for at in range(1, len(scores)):
         corrupt[at] |= corrupt[at - 1] and not scores[at].key
-    return corrupt
+    return corrupt | _strays(scores)
+
+
+def _strays(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
+    """Pictures unlike those before and after, which are alike: damage that ends with the picture."""
+    jumps = np.array([s.jump for s in scores], dtype=np.float64)
+    over = np.array([s.jump_over for s in scores], dtype=np.float64)
+    stray = np.zeros(len(scores), dtype=bool)
+    unlike = np.minimum(jumps[1:-1], jumps[2:])
+    stray[1:-1] = (unlike >= STRAY_FROM) & (unlike >= STRAY_RATIO * over[2:])
+    return stray
 
 
 def _blocks(picture: NDArray[Any]) -> NDArray[np.float32]:

@@ -204,6 +204,20 @@ def test_in_turns_or_at_once_drives_are_the_same(footage: Path, tmp_path: Path) 
     assert [clip.drive for clip in in_turns.clips] == [clip.drive for clip in at_once.clips]
 
 
+def test_cameras_that_come_one_by_one_without_the_others_journals_make_one_drive(
+    tmp_path: Path, drive: Callable[..., Path]
+) -> None:
+    for seed, (place, camera, minutes) in enumerate((("disk", "rear", 1), ("cloud", "front", 0))):
+        record(tmp_path / place, "van", camera, segment("1.mp4", NOON + minutes * MINUTE, seconds=3))
+        drive(f"{place}/van/{camera}/1.mp4", seed=seed)
+    options: dict[str, Any] = {"width": 160, "height": 96, "jobs": 1}
+    (alone,) = ingest([tmp_path / "disk"], tmp_path / "dataset", **options).clips
+    assert alone.drive == "van-20260504T120100Z"
+    both = ingest([tmp_path / "cloud"], tmp_path / "dataset", **options).clips
+    assert [clip.drive for clip in both] == ["van-20260504T120000Z"] * 2
+    assert len({clip.split for clip in both}) == 1
+
+
 def test_a_drive_named_on_the_command_line_counts_more(footage: Path, tmp_path: Path) -> None:
     dataset = ingest(
         [footage], tmp_path / "dataset", width=160, height=96, jobs=1, drive_from=r"/(front|rear)/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,19 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from catseye.capture.dataset import Dataset
 from catseye.capture.geometry import Image
+from catseye.capture.ingest_file import set_aside
 from catseye.capture.ingestion import ingest
-from catseye.capture.near_duplicates import SAMPLE_S, SceneHasher, to_columns
+from catseye.capture.manifest import Clip
+from catseye.capture.near_duplicates import (
+    SAMPLE_S,
+    SceneHasher,
+    find_near_duplicates,
+    to_columns,
+)
 
 FPS = 25
 
@@ -129,6 +138,36 @@ def test_columns_and_back() -> None:
     assert start == 5 and words.dtype == np.uint64 and words.shape == (8,)
     assert words[2] == samples[1].spatial and words[7] == samples[3].temporal
     assert to_columns([])[0].shape == (0,)
+
+
+def row(sha256: str, words: NDArray[np.uint64]) -> Clip:
+    return dataclasses.replace(
+        set_aside(f"/{sha256}.mp4", sha256, "x", "x"), scene_hashes=words.ravel(), scene_start=100
+    )
+
+
+@pytest.mark.parametrize(("share", "same"), [(0.05, True), (0.15, True), (0.19, False), (0.3, False)])
+def test_what_is_found_by_single_samples_must_agree_as_a_whole(share: float, same: bool) -> None:
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 2**63, (40, 2)).astype(np.uint64)
+    bits = np.unpackbits(words.view(np.uint8))
+    noise = rng.random(bits.size) < share
+    noise[:: bits.size // 8] = False
+    other = np.packbits(bits ^ noise).view(np.uint64).reshape(40, 2)
+    other[:3, 0] = words[:3, 0]  # a few samples agree to the bit, so that the place is found
+    found = find_near_duplicates([row("a" * 64, words), row("b" * 64, other)])
+    assert (len(found) == 1) is same
+
+
+def test_half_of_a_clip_must_be_in_the_other_file() -> None:
+    rng = np.random.default_rng(0)
+    words, other = (rng.integers(0, 2**63, (40, 2)).astype(np.uint64) for _ in range(2))
+    for shared, same in ((24, True), (16, False)):
+        other[:shared] = words[-shared:]
+        other[shared:] = rng.integers(0, 2**63, (40 - shared, 2)).astype(np.uint64)
+        assert len(find_near_duplicates([row("a" * 64, words), row("b" * 64, other)])) == same
+    # The same file may look the same twice: a vehicle waits, or drives round a block.
+    assert find_near_duplicates([row("a" * 64, words), row("a" * 64, words)]) == {}
 
 
 def part(source: Path, target: Path, start_s: float, stop_s: float) -> Path:

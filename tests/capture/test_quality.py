@@ -197,3 +197,12 @@ def test_a_single_damaged_picture_counts_up_to_the_next_key_frame(sign: dict[str
 def test_edges_that_all_pictures_have_are_no_damage() -> None:
     assert spread_of([one(torn=0.02) for _ in range(100)]) == []
     assert spread_of([one(torn=0.004) for _ in range(100)]) == []
+
+
+def test_a_picture_unlike_both_its_neighbours_is_damaged() -> None:
+    pictures = [
+        np.asarray(cv2.GaussianBlur(picture, (0, 0), 8), np.uint8) for picture in driving(100, step=1)
+    ]
+    assert spread_of(scores_of(pictures)) == []
+    pictures[30] = np.vstack([pictures[30][: H // 2], np.roll(pictures[30][H // 2 :], 40, axis=1)])
+    assert spread_of(scores_of(pictures)) == [(30, 31)]
