@@ -367,7 +367,7 @@ def test_proxy_takes_the_name_of_the_segment_beside_it(footage: MakeFootage) -> 
     proxy = footage(current=current, options=options, is_proxy=True)
     main.connect()
     proxy.connect()
-    for big, small in zip(live_packets(100), live_packets(100, size=(64, 48)), strict=True):
+    for big, small in zip(live_packets(100), live_packets(100, size=(64, 48), utc_s=0.007), strict=True):
         main.take([big])
         proxy.take([small])
     proxy.take([Lost("broke off")])
