@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -73,3 +74,9 @@ class Calibration(Contract):
         """
         document = self.model_copy(update={"schema_version": _HASHED_VERSION}).model_dump_json(indent=2)
         return hashlib.sha256(f"{document}\n".encode()).hexdigest()
+
+
+def calibration_beside(video: Path) -> Path | None:
+    """``<stem>.calibration.json`` beside a video, where there is one."""
+    path = video.with_name(f"{video.stem}.calibration.json")
+    return path if path.exists() else None

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
+from catseye.capture.sources import open_container
 
 _SKIPS_EXACTLY = frozenset({"h264"})
 """Codecs whose decoder tells frames that nothing refers to. A non-reference picture of H.264 (nal_ref_idc 0)
@@ -89,10 +90,7 @@ class ExactVideo:
         self._container.close()
 
     def _open(self) -> None:
-        # The explicit protocol allows names with a colon, and keeps a playlist from fetching over a network.
-        self._container: InputContainer = av.open(
-            f"file:{self._path}", mode="r", options={"protocol_whitelist": "file"}, metadata_errors="ignore"
-        )
+        self._container = open_container(self._path)
         if not self._container.streams.video:
             raise ValueError("has no video stream")
         self._stream: VideoStream = self._container.streams.video[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from catseye.capture.earth import great_circle_m
 from catseye.capture.fix_formats import Parsed, Sample, parse_csv, parse_gpx, parse_jsonl, parse_nmea
 from catseye.capture.telemetry import TELEMETRY_SUFFIX, Telemetry, read_telemetry
 from catseye.errors import InputError
@@ -20,23 +21,16 @@ Column = NDArray[np.float64]
 MAX_STEP_S = 10.0
 """Positions further apart in time tell no speed."""
 
-EARTH_RADIUS_M = 6_371_008.8
-"""Mean radius of WGS 84, (2a + b) / 3."""
-
 _PARSERS: dict[str, Callable[[bytes], Parsed]] = {
     ".nmea": parse_nmea,
     ".gpx": parse_gpx,
-    ".csv": parse_csv,
     ".jsonl": parse_jsonl,
     ".ndjson": parse_jsonl,
+    ".csv": parse_csv,
 }
 _REMEDY = "give NMEA 0183, GPX, JSON Lines, or CSV with a header and UTC times"
 
 _log = logging.getLogger(__name__)
-
-
-LOG_SUFFIXES = (".nmea", ".gpx", ".jsonl", ".ndjson", ".csv")
-"""Of logs that lie beside a video of the same stem."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +89,10 @@ def speed_between(utc_s: Column, latitude_deg: Column, longitude_deg: Column) ->
     """
     count = len(utc_s)
     before, after = np.maximum(np.arange(count) - 1, 0), np.minimum(np.arange(count) + 1, max(count - 1, 0))
-    latitude, longitude = np.radians(latitude_deg), np.radians(longitude_deg)
     step_s = np.diff(utc_s)
-    haversine = (
-        np.sin(np.diff(latitude) / 2) ** 2
-        + np.cos(latitude[:-1]) * np.cos(latitude[1:]) * np.sin(np.diff(longitude) / 2) ** 2
-    )
-    step_m = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.clip(haversine, 0, 1)))
+    step_m = great_circle_m(
+        (latitude_deg[:-1], latitude_deg[1:]), (longitude_deg[:-1], longitude_deg[1:])
+    ).astype(np.float64)
     step_m[step_s > MAX_STEP_S] = np.nan
     # Summing the steps keeps a turn's length, which the chord over two of them would cut.
     length_m = np.concatenate([[0.0], step_m])
@@ -169,15 +160,18 @@ def telemetry_beside(video: Path, *, start_utc: datetime | None, first_pts_s: fl
     own = video.with_name(video.stem + TELEMETRY_SUFFIX)
     if own.exists():
         return read_telemetry(own)
-    for suffix in LOG_SUFFIXES:
-        log = video.with_name(video.stem + suffix)
-        if log.exists():
-            if start_utc is None:
-                raise InputError(
-                    log, "cannot be joined: its video has no start time", "name the video by its UTC"
-                )
-            return on_video_clock(read_fixes(log), start_utc=start_utc, first_pts_s=first_pts_s)
-    return None
+    log = log_beside(video)
+    if log is None:
+        return None
+    if start_utc is None:
+        raise InputError(log, "cannot be joined: its video has no start time", "name the video by its UTC")
+    return on_video_clock(read_fixes(log), start_utc=start_utc, first_pts_s=first_pts_s)
+
+
+def log_beside(video: Path) -> Path | None:
+    """The log of the same stem that would be joined by UTC, where there is one."""
+    logs = (video.with_name(video.stem + suffix) for suffix in _PARSERS)
+    return next((log for log in logs if log.exists()), None)
 
 
 def _parser_of(content: bytes) -> Callable[[bytes], Parsed]:

@@ -8,7 +8,6 @@ changed later without decoding anything again.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import pickle
@@ -37,14 +36,13 @@ from catseye.capture.telemetry import Telemetry
 from catseye.capture.workers import Alive, Work, run_here, run_in_processes, run_on_ray
 from catseye.capture.workspace import Hashes, known_clips, locked, rows_path, tidy
 from catseye.errors import CatseyeError, InputError, UsageError
-from catseye.files import replacing
+from catseye.files import DISK_IS_FULL, replacing
 from catseye.progress import Progress, silent
 
 _log = logging.getLogger(__name__)
 
 SHORTEST_MAX_CLIP_S = 2.0
 UNEXPECTED = "cannot be ingested"
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _PATIENCE = 2.0
 """A process is killed after so many times the stall, as it first has the time to notice by itself."""
 
@@ -135,7 +133,7 @@ def ingest(
             tidy(out, clips)
             _tell(clips, validation_fraction)
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if error.errno in DISK_IS_FULL:
             raise InputError(
                 out, "no space is left on its disk", "free some and run it again: it goes on"
             ) from None
@@ -172,10 +170,9 @@ class IngestOne:
             return error.fault
         except CatseyeError:
             raise
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        except Exception as error:  # one video that finds a fault of ours must not cost a fleet the others
+            if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
                 raise
-            # One video in a fleet's footage that finds a fault of ours must not cost the others.
             _log.warning("%s: cannot be ingested", path, exc_info=True)
             return f"{UNEXPECTED} ({type(error).__name__}: {error})"
         with replacing(rows_path(self.out, sha256)) as aside:

@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from catseye.errors import InputError
+from catseye.files import fsync
 
 JOURNAL_NAME = "journal.jsonl"
 PART_SUFFIX = ".part"
@@ -142,7 +143,7 @@ def append(folder: Path, entry: Entry) -> None:
     finally:
         os.close(descriptor)
     if is_new:
-        fsync_folder(folder)
+        fsync(folder)
 
 
 def read(folder: Path) -> list[Entry]:
@@ -175,15 +176,6 @@ def segments(entries: Iterable[Entry]) -> dict[str, SegmentClosed]:
 def camera_folders(footage: Path) -> list[Path]:
     """Every folder below ``footage`` that has a journal, itself included, by name."""
     return sorted(path.parent for path in footage.rglob(JOURNAL_NAME))
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _ends_a_line(descriptor: int) -> bool:

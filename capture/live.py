@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,8 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from typing_extensions import Self
 
-from catseye.capture.sources import Frame, to_frame
+from catseye.capture.sources import Frame, created_utc, open_container, to_frame
+from catseye.capture.utc import ns_of
 from catseye.errors import InputError
 
 Clock = Literal["rtcp", "arrival", "file"]
@@ -256,9 +256,7 @@ def _open(address: str, transport: Transport, timeouts: tuple[float, float]) -> 
         if _is_file(address):
             if not Path(address).is_file():
                 raise InputError(name, "no such file", "check the path")
-            return av.open(
-                f"file:{address}", options={"protocol_whitelist": "file"}, metadata_errors="ignore"
-            )
+            return open_container(address)
         # The frame rate is not asked for: to guess it FFmpeg would hold back the first second.
         options = {"protocol_whitelist": _NETWORK_PROTOCOLS, "fpsprobesize": "0"}
         if address.startswith("rtsp"):
@@ -303,14 +301,8 @@ def _reported_ns(packet: Packet[VideoStream]) -> int | None:
 
 
 def _created_ns(container: InputContainer) -> int | None:
-    try:
-        stated = container.metadata.get("creation_time", "")
-        created = datetime.fromisoformat(stated.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    if created.tzinfo is None:
-        created = created.replace(tzinfo=timezone.utc)
-    return round(created.timestamp() * 1e6) * 1000
+    created = created_utc(container)
+    return ns_of(created) if created is not None else None
 
 
 def _ns(seconds: Fraction | int) -> int:

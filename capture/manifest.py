@@ -147,6 +147,9 @@ _SCALARS = [name for name in SCHEMA.names if name not in _LISTS]
 _COUNTS = ("frames", "known_speeds")
 """Lengths of what is in the lists, so that the lists need not be read for them."""
 
+_DERIVED = {"time_base_numerator", "time_base_denominator", "frames"}
+"""Columns that are no attribute of ``Clip`` by themselves."""
+
 _SINCE_1_1 = {"obstruction", "corruption", "scene_hashes", "scene_start", *_COUNTS}
 
 
@@ -253,8 +256,8 @@ def _check_columns(names: Sequence[str]) -> None:
 
 
 def _to_row(clip: Clip) -> dict[str, Any]:
-    row = {name: getattr(clip, name) for name in SCHEMA.names if not name.startswith("time_base_")
-           and name != "frames"}  # fmt: skip
+    stored = (name for name in SCHEMA.names if name not in _DERIVED)
+    row = {name: getattr(clip, name) for name in stored}
     row["tags"] = sorted(clip.tags)
     row["frames"] = len(clip)
     row["time_base_numerator"] = clip.time_base.numerator

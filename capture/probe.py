@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from catseye.capture.calibration import Calibration
+from catseye.capture.calibration import Calibration, calibration_beside
 from catseye.capture.dataset import INFO_NAME, SHARDS_NAME, WORK_NAME
 from catseye.capture.drives import Recorded, recorded_files
-from catseye.capture.fixes import LOG_SUFFIXES, telemetry_beside
+from catseye.capture.fixes import log_beside, telemetry_beside
 from catseye.capture.journal import PROXY_SUFFIX, SegmentClosed
 from catseye.capture.sources import VideoFile, find_videos
 from catseye.capture.telemetry import TELEMETRY_SUFFIX, Telemetry, read_telemetry
@@ -165,8 +165,8 @@ def _is_proxy(path: Path) -> bool:
 
 
 def _sidecar_calibration(path: Path) -> Calibration | None:
-    sidecar = path.with_name(f"{path.stem}.calibration.json")
-    return Calibration.load(sidecar) if sidecar.exists() else None
+    sidecar = calibration_beside(path)
+    return Calibration.load(sidecar) if sidecar is not None else None
 
 
 def _cameras_calibration(path: Path, segment: SegmentClosed) -> Calibration | None:
@@ -184,7 +184,7 @@ def _sidecar_telemetry(path: Path, stated: str, start_utc: datetime | None) -> T
         sidecar = path.parent / Path(name).name
         if name and sidecar.is_file():
             return read_telemetry(sidecar)
-    if not any(path.with_suffix(suffix).exists() for suffix in LOG_SUFFIXES):
+    if log_beside(path) is None:
         return None
     try:
         with VideoFile(path) as video:

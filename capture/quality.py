@@ -127,7 +127,7 @@ class Scorer:
         edges = cv2.Laplacian(planes.y, cv2.CV_16S)
         motion, obstruction = float("nan"), 0.0
         if self._recent:
-            change = _blocks(np.asarray(cv2.absdiff(self._reference(time_s), small), dtype=np.float32))
+            change = _blocks(cv2.absdiff(self._reference(time_s), small))
             motion = _upper_quartile(change)
             obstruction = obstructed_share(_blocks(small), change, _structure(small))
         flat = np.asarray(small - small.mean(), dtype=np.float32)
@@ -330,7 +330,7 @@ def _blocks(picture: NDArray[Any]) -> NDArray[np.float32]:
 def _structure(small: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean absolute deviation within each block, in which neither sensor noise nor the codec's is left."""
     level = cv2.resize(_blocks(small), _SMALL, interpolation=cv2.INTER_NEAREST)
-    return _blocks(np.asarray(cv2.absdiff(small, level), dtype=np.float32))
+    return _blocks(cv2.absdiff(small, level))
 
 
 def _upper_quartile(values: NDArray[np.float32]) -> float:

@@ -8,36 +8,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from catseye.capture.recording.status import CameraStatus
 from catseye.files import write_json
 
 PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class CameraStatus(Protocol):
-    """A camera's figures since the recorder started; see ``recording.status.CameraStatus``."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def connected(self) -> bool: ...
-    @property
-    def last_packet_utc(self) -> datetime | None: ...
-    @property
-    def packets(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def dropped(self) -> int: ...
-    @property
-    def reconnects(self) -> int: ...
-    @property
-    def segments(self) -> int: ...
-    @property
-    def gap_s(self) -> float: ...
-    @property
-    def last_error(self) -> str: ...
 
 
 Statuses = Callable[[], Sequence[CameraStatus]]

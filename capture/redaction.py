@@ -43,7 +43,7 @@ def find_boxes(redact: Redact, rgb: Image) -> NDArray[np.float64]:
     """
     try:
         boxes = np.asarray(redact(rgb), dtype=np.float64)
-    except Exception as error:
+    except Exception as error:  # whatever a callable of others raises
         raise CatseyeError(f"what finds the boxes to blur fails: {type(error).__name__}: {error}") from error
     if boxes.size == 0:
         return np.zeros((0, 4))

@@ -23,10 +23,10 @@ from catseye.capture.journal import (
     PROXY_SUFFIX,
     Removed,
     append,
-    fsync_folder,
 )
 from catseye.capture.telemetry import TELEMETRY_SUFFIX
 from catseye.errors import InputError, UsageError
+from catseye.files import fsync
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".ts", ".mkv", ".mov", ".avi"})
 _log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ def delete(segment: StoredSegment, *, reason: str) -> list[Path]:
             deleted.append(path)
     finally:
         if deleted:
-            fsync_folder(segment.folder)
+            fsync(segment.folder)
             _note(deleted, reason)
     return deleted
 
@@ -199,7 +199,7 @@ def lock(path: Path) -> Path:
     marker = _lock_of(path)
     try:
         marker.touch()
-        fsync_folder(marker.parent)
+        fsync(marker.parent)
     except OSError as error:
         raise InputError(path, f"cannot be locked ({error.strerror})", "check the disk") from None
     return marker
@@ -214,7 +214,7 @@ def unlock(path: Path) -> None:
     marker = _lock_of(path)
     try:
         marker.unlink(missing_ok=True)
-        fsync_folder(marker.parent)
+        fsync(marker.parent)
     except OSError as error:
         raise InputError(path, f"cannot be unlocked ({error.strerror})", "check the disk") from None
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -250,23 +251,29 @@ def find_videos(path: str | Path) -> list[Path]:
     return found
 
 
+def open_container(path: str | Path, **options: Any) -> InputContainer:
+    """``av.open`` for a file on this machine and nothing else, with more of its ``options``.
+
+    The explicit protocol allows names with a colon, as in a UTC time, and keeps a playlist in disguise from
+    fetching over the network. Broken metadata does not make a video unreadable.
+    """
+    container: InputContainer = av.open(
+        f"file:{path}",
+        mode="r",
+        options={"protocol_whitelist": "file"},
+        metadata_errors="ignore",
+        **options,
+    )
+    return container
+
+
 def _open(path: Path, decoder: Decoder = "cpu", *, timeout_s: float | None = None) -> InputContainer:
     if not path.exists():
         raise InputError(path, "no such file", "check the path")
     if path.is_dir():
         raise InputError(path, "is a folder, not a video file", "name one file in it")
     try:
-        # The explicit protocol allows names with a colon, as in a UTC time, and keeps a playlist in disguise
-        # from fetching over the network. Broken metadata does not make a video unreadable.
-        container: InputContainer = av.open(
-            f"file:{path}",
-            mode="r",
-            options={"protocol_whitelist": "file"},
-            metadata_errors="ignore",
-            timeout=timeout_s,
-            **accelerator(decoder),
-        )
-        return container
+        return open_container(path, timeout=timeout_s, **accelerator(decoder))
     except NotImplementedError:  # the device knows nothing of this codec
         return _open(path, timeout_s=timeout_s)
     except (av.FFmpegError, OSError) as error:
@@ -304,7 +311,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, aspect
         time_base=stream.time_base,
         start_pts=stream.start_time or 0,
         duration_s=duration_s,
-        created=_created(container),
+        created=created_utc(container),
     )
 
 
@@ -319,7 +326,8 @@ def _stated_turn(path: Path) -> Turn:
         return UPRIGHT
 
 
-def _created(container: InputContainer) -> datetime | None:
+def created_utc(container: InputContainer) -> datetime | None:
+    """When a container says that it was recorded; taken for UTC where it names no time zone."""
     try:
         created = datetime.fromisoformat(container.metadata.get("creation_time", "").replace("Z", "+00:00"))
     except ValueError:

@@ -131,7 +131,7 @@ def _serve(pipe: Connection, work: Work, alive_at: Any) -> None:
             alive()
             try:
                 answer: tuple[BaseException | None, str] = (None, work(key, path, alive))
-            except Exception as error:
+            except Exception as error:  # raised again where the work was given
                 answer = (error, "")
             alive_at.value = 0.0
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from catseye.capture.dataset import (
 )
 from catseye.capture.manifest import Clip, read_clips
 from catseye.errors import InputError
-from catseye.files import sha256_of, write_text
+from catseye.files import exclusive, sha256_of, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +41,8 @@ def locked(out: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError(out, "is not a folder", "name another --out") from None
-    with (out / WORK_NAME / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(out, "is being written by another ingest", "wait until that is done") from None
+    busy = InputError(out, "is being written by another ingest", "wait until that is done")
+    with exclusive(out / WORK_NAME / _LOCK, busy=busy):
         yield
 
 

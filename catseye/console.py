@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from catseye.errors import CatseyeError, MissingExtraError, UsageError
+from catseye.files import DISK_IS_FULL
 from catseye.progress import Progress as ProgressCallback
 
 error_console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -118,5 +119,4 @@ def describe(error: BaseException) -> tuple[str, int] | None:
 
 def _disk_is_full(error: BaseException) -> bool:
     """Some libraries wrap the system's error and keep only its text."""
-    full = (errno.ENOSPC, errno.EDQUOT)
-    return getattr(error, "errno", None) in full or "No space left on device" in str(error)
+    return getattr(error, "errno", None) in DISK_IS_FULL or "No space left on device" in str(error)

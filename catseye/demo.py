@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from catseye.capture.calibration import calibration_beside
 from catseye.errors import CatseyeError
 from catseye.footage import (
     Footage,
     World,
-    calibration_of,
     check_footage,
     own_footage,
     render_world,
@@ -226,7 +226,7 @@ def _run(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]
         video,
         jsonl=out / "tracks.jsonl",
         video=out / "tracked.mp4",
-        calibration=calibration_of(video),
+        calibration=calibration_beside(video),
         progress=progress,
     )
     return (

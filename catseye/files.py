@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What an ``OSError`` says where a disk, or the user's share of it, is full."""
 
 
 @contextmanager
@@ -23,9 +28,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     aside = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
     try:
         yield aside
-        _fsync(aside)
+        fsync(aside)
         aside.replace(final)
-        _fsync(final.parent)
+        fsync(final.parent)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -45,14 +50,35 @@ def write_json(path: str | os.PathLike[str], document: Any) -> None:
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Hex SHA-256 of a file's content, read in blocks of 1 MiB."""
-    digest = hashlib.sha256()
     with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+        return sha256_of_stream(stream)
+
+
+def sha256_of_stream(stream: IO[bytes]) -> str:
+    """The same of what is left of an open stream."""
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
     return digest.hexdigest()
 
 
-def _fsync(path: Path) -> None:
+@contextmanager
+def exclusive(lock: Path, *, busy: Exception) -> Iterator[None]:
+    """Hold a lock on the file ``lock``, made where it is not there. It ends with the process at the latest.
+
+    Raises:
+        busy: another process holds it.
+    """
+    with lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        yield
+
+
+def fsync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, last through a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

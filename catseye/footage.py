@@ -125,12 +125,6 @@ def rendered_footage(folder: Path) -> Footage:
     )
 
 
-def calibration_of(video: Path) -> Path | None:
-    """The calibration beside a video, where there is one."""
-    path = video.with_suffix(".calibration.json")
-    return path if path.exists() else None
-
-
 def merge_labels(world: Path, folders: dict[str, Path]) -> None:
     """Write ``labels.json`` over several rendered folders, and each folder's list of stills.
 

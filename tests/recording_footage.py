@@ -88,7 +88,25 @@ def live_packets(
     return made
 
 
-class Footage:
+class Journalled:
+    """What the journal of a camera's folder says."""
+
+    folder: Path
+
+    @property
+    def entries(self) -> list[journal.Entry]:
+        return journal.read(self.folder)
+
+    @property
+    def segments(self) -> list[SegmentClosed]:
+        return [entry for entry in self.entries if isinstance(entry, SegmentClosed)]
+
+    @property
+    def gaps(self) -> list[journal.Gap]:
+        return [entry for entry in self.entries if isinstance(entry, journal.Gap)]
+
+
+class Footage(Journalled):
     """A writer that records into a folder, and what came of it."""
 
     def __init__(self, folder: Path, **given: Any) -> None:
@@ -114,18 +132,6 @@ class Footage:
     def take(self, items: Sequence[Any]) -> None:
         for item in items:
             self.writer.handle(item)
-
-    @property
-    def entries(self) -> list[journal.Entry]:
-        return journal.read(self.folder)
-
-    @property
-    def segments(self) -> list[SegmentClosed]:
-        return [entry for entry in self.entries if isinstance(entry, SegmentClosed)]
-
-    @property
-    def gaps(self) -> list[journal.Gap]:
-        return [entry for entry in self.entries if isinstance(entry, journal.Gap)]
 
 
 class FakeClock:

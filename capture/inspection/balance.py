@@ -8,17 +8,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from catseye.capture.inspection.columns import Columns, Flags, Texts
+from catseye.capture.inspection.columns import KMH_PER_MPS, SPEED_STEPS_KMH, Columns, Flags, Texts
 from catseye.capture.quality import STATIONARY
 
 NIGHT_BELOW, DUSK_BELOW = 45.0, 80.0
 """Median brightness of a clip: a lit road at night is below the first, daylight above the second."""
 
 STANDING_BELOW_MPS = 0.5
-SPEED_STEPS_KMH = (0, 10, 30, 50, 80, 110)
 
 _OVER, _UNDER = 2.0, 0.25
-_KMH_PER_MPS = 3.6
 _SHOWN = 12
 
 
@@ -102,7 +100,7 @@ def speed(rows: Columns) -> Balance:
     )
     known = np.isfinite(rows.frame_speed_mps)
     usable = rows.usable[rows.frame_row]
-    kinds = np.digitize(rows.frame_speed_mps[known & usable] * _KMH_PER_MPS, steps[1:])
+    kinds = np.digitize(rows.frame_speed_mps[known & usable] * KMH_PER_MPS, steps[1:])
     hours = np.bincount(kinds, rows.frame_hours[known & usable], minlength=len(names)).tolist()
     unknown = float(rows.frame_hours[~known & usable].sum())
     return _balance("speed", "by telemetry, frame by frame", names, hours, unknown)

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from catseye.capture.manifest import Clip
 
+KMH_PER_MPS = 3.6
+SPEED_STEPS_KMH = (0, 10, 30, 50, 80, 110)
+"""Where one class of speed ends and the next begins."""
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Texts = NDArray[np.str_]

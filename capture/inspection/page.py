@@ -10,6 +10,7 @@ from pathlib import PurePath
 import numpy as np
 
 from catseye.capture.inspection.balance import Balance, duration, percent
+from catseye.capture.inspection.columns import KMH_PER_MPS
 from catseye.capture.inspection.positions import Track, split_by_place
 from catseye.capture.inspection.sheets import Thumbnail
 from catseye.capture.inspection.style import STYLE
@@ -22,7 +23,6 @@ _MOST_NOTES = 100
 _MOST_MAPS = 4
 _LONGEST_TEXT = 300
 _MONTH = len("YYYY-MM")
-_KMH_PER_MPS = 3.6
 _UNITS = (("hours", 1.0), ("minutes", 60.0), ("seconds", 3600.0))
 
 _KEY = "<p class='legend'><span><i class='u'></i>usable</span><span><i class='a'></i>set aside</span></p>"
@@ -242,7 +242,7 @@ def _figure(picture: Thumbnail) -> str:
     clip = picture.clip
     start = f"{clip.start_time:%Y-%m-%d %H:%M}" if clip.start_time else ""
     known = clip.speed_mps[np.isfinite(clip.speed_mps)]
-    speed = f"{float(np.median(known)) * _KMH_PER_MPS:.0f} km/h" if len(known) else ""
+    speed = f"{float(np.median(known)) * KMH_PER_MPS:.0f} km/h" if len(known) else ""
     facts = " · ".join(filter(None, (clip.camera, start, f"{clip.duration_s:.1f} s", speed)))
     if picture.jpeg:
         data = base64.b64encode(picture.jpeg).decode()

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from catseye.capture.dataset import TELEMETRY_NAME, Dataset
+from catseye.capture.earth import EARTH_RADIUS_M, great_circle_m
 from catseye.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -20,7 +21,6 @@ Floats = NDArray[np.float64]
 MOST_SAMPLES = 200_000
 """Samples read of all tracks together; of more, every second, third, … is taken."""
 
-EARTH_RADIUS_M = 6_371_008.8  # IUGG mean radius
 BREAK_S = 20.0
 _FAR_M = 50_000.0
 _COLUMNS = ("source_sha256", "time_s", "speed_mps", "latitude_deg", "longitude_deg")
@@ -121,8 +121,9 @@ def _tracks(table: pa.Table) -> tuple[Track, ...]:
 
 
 def _distance_m(one: Track, other: Track) -> float:
-    """Between their first samples, along the great circle (haversine)."""
-    a, b = np.radians([one.latitude_deg[0], other.latitude_deg[0]])
-    east = np.radians(one.longitude_deg[0] - other.longitude_deg[0])
-    half = np.sin((a - b) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(east / 2) ** 2
-    return float(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(min(1.0, half))))
+    """Between their first samples, along the great circle."""
+    return float(
+        great_circle_m(
+            (one.latitude_deg[0], other.latitude_deg[0]), (one.longitude_deg[0], other.longitude_deg[0])
+        )
+    )

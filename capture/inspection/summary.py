@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from catseye.capture.dataset import Dataset
 from catseye.capture.ingest_file import UNREADABLE
 from catseye.capture.inspection.balance import Balance, balances
-from catseye.capture.inspection.columns import Columns, Flags, Floats, Texts, columns_of
+from catseye.capture.inspection.columns import KMH_PER_MPS, Columns, Flags, Floats, Texts, columns_of
 
 UNKNOWN = "not known"
 
 _BINS = 24
-_KMH_PER_MPS = 3.6
 _COMMON_PART = 99.0
 
 
@@ -177,7 +176,7 @@ def group_by(rows: Columns, names: Texts, among: Flags) -> tuple[Group, ...]:
 
 
 def histograms(rows: Columns) -> tuple[Histogram, ...]:
-    speed_kmh = rows.frame_speed_mps.astype(np.float64) * _KMH_PER_MPS
+    speed_kmh = rows.frame_speed_mps.astype(np.float64) * KMH_PER_MPS
     of_frames = (rows.frame_hours, rows.usable[rows.frame_row])
     of_clips = (rows.hours, rows.usable)
     return (

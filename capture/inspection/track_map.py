@@ -9,17 +9,17 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from catseye.capture.inspection.columns import KMH_PER_MPS, SPEED_STEPS_KMH
 from catseye.capture.inspection.positions import BREAK_S, Floats, Track, project
 
-SPEED_STEPS_KMH = (10, 30, 50, 80, 110)
 MOST_POINTS = 6000
 """Points drawn of all tracks of a map together."""
 
+_STEPS_KMH = SPEED_STEPS_KMH[1:]
 _WIDTH, _HIGHEST, _LOWEST = 720.0, 560.0, 200.0
 _MARGIN = 24.0
 _LEAST_M = 20.0
-_KMH_PER_MPS = 3.6
-_UNKNOWN = len(SPEED_STEPS_KMH) + 1
+_UNKNOWN = len(_STEPS_KMH) + 1
 
 
 def track_map(tracks: Sequence[Track]) -> str:
@@ -50,13 +50,13 @@ def track_map(tracks: Sequence[Track]) -> str:
 
 def speed_names() -> list[str]:
     """What each colour means, in the order of the classes."""
-    steps = SPEED_STEPS_KMH
+    steps = _STEPS_KMH
     between = [f"{low}–{high}" for low, high in pairwise(steps)]
     return [f"under {steps[0]} km/h", *between, f"over {steps[-1]}", "speed not known"]
 
 
 def _kinds(speed_mps: Floats) -> NDArray[np.int64]:
-    kinds = np.digitize(speed_mps * _KMH_PER_MPS, SPEED_STEPS_KMH)
+    kinds = np.digitize(speed_mps * KMH_PER_MPS, _STEPS_KMH)
     return np.where(np.isfinite(speed_mps), kinds, _UNKNOWN)
 
 

@@ -115,7 +115,7 @@ class CameraThreads:
                 break
             try:
                 self._writer.handle(item)
-            except Exception as error:
+            except Exception as error:  # a fault of ours stops no camera
                 _log.exception("writing %s", without_credentials(self._address))
                 self._writer.give_up(f"writing failed ({error})")
         self._writer.finish()

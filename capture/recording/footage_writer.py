@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from catseye.capture.recording.packet_queue import Connected, Dropped, Item, Los
 from catseye.capture.recording.parameters import parameters_in, template_from
 from catseye.capture.recording.salvaging import salvage_folder
 from catseye.capture.recording.segment import SUFFIXES, Segment
-from catseye.capture.recording.segment_file import DISK_IS_FULL
 from catseye.capture.recording.status import StatusBoard
 from catseye.capture.recording.timestamps import JumpError, TimestampRepair
+from catseye.capture.utc import ns_of, utc_of
+from catseye.files import DISK_IS_FULL
 
 _log = logging.getLogger(__name__)
 
@@ -298,7 +299,7 @@ class FootageWriter:
         if abs(stepped_ns) > _CLOCK_STEP_NS:
             self._clock_was_set = True
             _log.warning("the clock was set by %+.1f s", stepped_ns / 1e9)
-            self._note(ClockStepped(from_utc=_utc(now_ns - stepped_ns), to_utc=_utc(now_ns)))
+            self._note(ClockStepped(from_utc=utc_of(now_ns - stepped_ns), to_utc=utc_of(now_ns)))
 
     def _explain(self, jump: JumpError, packet: LivePacket) -> str:
         silent_s = (packet.monotonic_ns - self._last_arrival_ns) / 1e9
@@ -316,7 +317,7 @@ class FootageWriter:
         ]
         if not ends or self._is_proxy:
             return None
-        ago_ns = time.time_ns() - round(ends[-1].timestamp() * 1e6) * 1000
+        ago_ns = time.time_ns() - ns_of(ends[-1])
         return _GapStart(time.monotonic_ns() - ago_ns, _NOT_RUNNING)
 
     def _note_gap(self, utc_ns: int, monotonic_ns: int) -> None:
@@ -327,7 +328,7 @@ class FootageWriter:
             return
         reason = f"proxy stream: {gap.reason}" if self._is_proxy else gap.reason
         self._status.add(gap_s=lasted_ns / 1e9)
-        self._note(Gap(from_utc=_utc(utc_ns - lasted_ns), to_utc=_utc(utc_ns), reason=reason))
+        self._note(Gap(from_utc=utc_of(utc_ns - lasted_ns), to_utc=utc_of(utc_ns), reason=reason))
 
     def _note(self, *entries: Entry) -> None:
         """Journal entries, and those before them that a failing disk did not take."""
@@ -341,7 +342,3 @@ class FootageWriter:
             self._status.set(last_error=f"the journal cannot be written ({error.strerror})")
             if error.errno in DISK_IS_FULL:
                 self._make_room()
-
-
-def _utc(ns: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=ns // 1000)

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from catseye.capture import journal
+from catseye.capture.utc import utc_of
 
 _FORM = "%Y%m%dT%H%M%S"
 _STEM = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)(?:\.|$)")
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def stem_of(file: str) -> str | None:
@@ -33,7 +33,7 @@ class SegmentNames:
         self._last = max(filter(None, map(stem_of, recorded + present)), default="")
 
     def next(self, utc_ns: int) -> str:
-        stem = _stem(_EPOCH + timedelta(microseconds=utc_ns // 1000))
+        stem = _stem(utc_of(utc_ns))
         if stem <= self._last:
             stem = _stem(_time(self._last) + timedelta(milliseconds=1))
         self._last = stem

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from catseye.capture.journal import fsync_folder
 from catseye.capture.recording.camera import CameraThreads
 from catseye.capture.recording.footage_writer import CurrentStem, FootageWriter
 from catseye.capture.recording.options import RecordOptions, SourceSpec, TelemetryLog, check_distinct
 from catseye.capture.recording.salvaging import salvage
 from catseye.capture.recording.status import CameraStatus, StatusBoard
 from catseye.errors import InputError
+from catseye.files import fsync
 
 _log = logging.getLogger(__name__)
 
@@ -180,4 +180,4 @@ def _make_folder(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
-        fsync_folder(path.parent)
+        fsync(path.parent)

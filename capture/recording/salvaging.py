@@ -15,10 +15,11 @@ from typing import BinaryIO, Literal
 from pydantic import ValidationError
 
 from catseye.capture import journal
-from catseye.capture.journal import PART_SUFFIX, Removed, SegmentClosed, fsync_folder
+from catseye.capture.journal import PART_SUFFIX, Removed, SegmentClosed
 from catseye.capture.recording.names import stem_of
 from catseye.capture.recording.stamps import Container, Prefix, verified_prefix
 from catseye.errors import InputError
+from catseye.files import fsync
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _salvage_file(path: Path, final: Path) -> Salvaged | None:
         stream.truncate(prefix.size_bytes)
         os.fsync(stream.fileno())
     path.rename(final)
-    fsync_folder(final.parent)
+    fsync(final.parent)
     update = {
         "file": final.name,
         "sha256": prefix.sha256,
@@ -125,7 +126,7 @@ def _set_aside(part: Path, final: Path, size: int) -> Salvaged | None:
         return None
     bad = final.with_name(final.name + BAD_SUFFIX)
     part.rename(bad)
-    fsync_folder(bad.parent)
+    fsync(bad.parent)
     journal.append(
         bad.parent,
         Removed(

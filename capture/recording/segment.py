@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,11 +17,11 @@ from catseye.capture.live import LivePacket
 from catseye.capture.recording.segment_file import SegmentFile
 from catseye.capture.recording.stamps import Container
 from catseye.capture.recording.timestamps import Stamps
+from catseye.capture.utc import utc_of
 
 SUFFIXES: dict[Container, str] = {"mp4": ".mp4", "ts": ".ts"}
 
 _FORMATS: dict[Container, str] = {"mp4": "mp4", "ts": "mpegts"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Segment:
@@ -63,7 +62,7 @@ class Segment:
             self._file, "w", format=_FORMATS[container], options=_muxer_options(container, fragment_s)
         )
         try:
-            self._muxer.metadata["creation_time"] = _utc(first.utc_ns).isoformat()
+            self._muxer.metadata["creation_time"] = utc_of(first.utc_ns).isoformat()
             self._stream = _add_stream(self._muxer, template)
             self._stream.time_base = time_base
             self._muxer.start_encoding()
@@ -89,7 +88,7 @@ class Segment:
             time_base=self._stream.time_base.as_integer_ratio(),
             first_pts=0,
             last_pts=0,
-            start_utc=_utc(first.utc_ns),
+            start_utc=utc_of(first.utc_ns),
             start_monotonic_ns=first.monotonic_ns,
             boot_id=boot_id(),
             clock=first.clock,
@@ -163,7 +162,7 @@ class Segment:
             update={
                 "first_pts": line.first_pts if line.packets else self._added[0],
                 "last_pts": max(line.last_pts, *self._added[:written]),
-                "start_utc": _utc(self._start_ns),
+                "start_utc": utc_of(self._start_ns),
                 "clock": self._clock,
                 "packets": line.packets + written,
             }
@@ -221,7 +220,3 @@ def _muxer_options(container: Container, fragment_s: float) -> dict[str, str]:
         "frag_duration": str(round(fragment_s * 1e6)),
         "flush_packets": "1",
     }
-
-
-def _utc(ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=ns // 1000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -10,10 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from catseye.capture.journal import PART_SUFFIX, fsync_folder
+from catseye.capture.journal import PART_SUFFIX
 from catseye.capture.recording.stamps import Container, stamp
-
-DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+from catseye.files import DISK_IS_FULL, fsync
 
 
 class SegmentFile:
@@ -56,7 +54,7 @@ class SegmentFile:
         self._descriptor = os.open(self.part, flags, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fsync_folder(path.parent)
+            fsync(path.parent)
         except OSError:
             self.close()
             raise
@@ -96,7 +94,7 @@ class SegmentFile:
         """Sync everything, give the file its final name and return its SHA-256 in hex. It stays locked."""
         os.fsync(self._descriptor)
         self.part.rename(self.path)
-        fsync_folder(self.path.parent)
+        fsync(self.path.parent)
         return self._digest.hexdigest()
 
     def close(self) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from catseye.capture.journal import fsync_folder
 from catseye.capture.uploading.pace import DamagedError, Meter
 from catseye.capture.uploading.source import Source
 from catseye.capture.uploading.target import sha256_at
 from catseye.errors import InputError
+from catseye.files import fsync
 
 _BLOCK_BYTES = 1 << 20
 
@@ -55,7 +55,7 @@ class AppendingTarget:
         if self._is_local:
             # The folders above may be new as well.
             for parent in (Path(folder), *Path(folder).parents):
-                fsync_folder(parent)
+                fsync(parent)
                 if parent == Path(self._root):
                     break
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ import fsspec
 from catseye.capture.uploading.pace import Meter
 from catseye.capture.uploading.source import Source
 from catseye.errors import InputError, MissingExtraError
+from catseye.files import sha256_of_stream
 
 
 class Target(Protocol):
@@ -87,8 +87,5 @@ def open_target(
 
 def sha256_at(filesystem: Any, path: str) -> str:
     """Hex SHA-256 of a remote file, read back in blocks."""
-    digest = hashlib.sha256()
     with filesystem.open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return sha256_of_stream(stream)

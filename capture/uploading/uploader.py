@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +20,7 @@ from catseye.capture.uploading.s3 import MIN_PART_BYTES
 from catseye.capture.uploading.source import Source
 from catseye.capture.uploading.target import Target, open_target
 from catseye.errors import CatseyeError, InputError, UsageError
+from catseye.files import exclusive
 from catseye.progress import Progress, silent
 
 STATE_NAME = ".upload"
@@ -105,7 +104,9 @@ def upload(
     bar = _Bar(progress)
     bucket = TokenBucket(limit_bytes_per_s) if limit_bytes_per_s else None
     meter = Meter(bucket, on_bytes=bar.advance)
-    with _alone(footage / STATE_NAME):
+    (footage / STATE_NAME).mkdir(exist_ok=True)
+    busy = InputError(footage, "is being uploaded by another process", "wait for it to end")
+    with exclusive(footage / STATE_NAME / "lock", busy=busy):
         target = open_target(
             url,
             meter=meter,
@@ -280,20 +281,3 @@ def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"is not there ({error}); check the address"
     return f"cannot be written to ({error})"
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the footage's upload lock, which ends with the process however it ends."""
-    state.mkdir(exist_ok=True)
-    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                state.parent, "is being uploaded by another process", "wait for it to end"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)

@@ -17,12 +17,12 @@ import typer
 from catseye.console import live_table, output_console, print_table, progress_bars
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.units import parse_bytes
-from catseye.vehicle_file import DEFAULT_PATH, VehicleFile, read_vehicle_file
 from catseye.verbs.options import Json, print_json
 
 if TYPE_CHECKING:
     from catseye.capture.recording.options import SourceSpec
     from catseye.capture.recording.status import CameraStatus
+    from catseye.vehicle_file import VehicleFile
 
 _NAMED = re.compile(r"([A-Za-z0-9][\w-]*)=(.+)")
 _SEGMENT_S = 60.0
@@ -175,6 +175,8 @@ def lock(
 
 
 def _vehicle(config: Path | None) -> VehicleFile:
+    from catseye.vehicle_file import DEFAULT_PATH, VehicleFile, read_vehicle_file
+
     if config is not None or DEFAULT_PATH.exists():
         return read_vehicle_file(config or DEFAULT_PATH)
     return VehicleFile()

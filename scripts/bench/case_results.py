@@ -32,13 +32,20 @@ def run_cases(
     for seed in seeds:
         if seed not in done:
             done[seed] = run(seed)
-            case = {"case": name, "seed": seed, "config": config, "commit": _commit(), "figures": done[seed]}
+            case = {
+                "case": name,
+                "seed": seed,
+                "config": config,
+                "commit": current_commit(),
+                "figures": done[seed],
+            }
             with results.open("a") as stream:
                 stream.write(json.dumps(case, sort_keys=True) + "\n")
         yield done[seed]
 
 
-def _commit() -> str:
+def current_commit() -> str:
+    """Short hash of the code that is measured; empty outside a checkout."""
     return subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()

@@ -17,11 +17,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from case_results import current_commit
 
 from catseye.console import print_table, progress_bars
 from catseye.demo import Effort, demo
@@ -67,17 +68,6 @@ def checks(figures: dict[str, float]) -> list[Check]:
         Check("spread of features, 1 is ideal", figures["feature_spread"], 0.3),
         Check("detection AP50", figures["finetune_ap50"], 0.5),
     ]
-
-
-def current_commit() -> str:
-    """Short hash of the code that is about to be measured; empty outside a checkout."""
-    return subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=RESULTS.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
 
 
 def record(seed: int, commit: str, seconds: float, figures: dict[str, float]) -> None:

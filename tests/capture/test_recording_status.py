@@ -8,35 +8,41 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from catseye.capture.recording.status import CameraStatus
 from catseye.capture.recording_status import prometheus_text, serve_status, status_document, write_status
 from catseye.capture.systemd import sd_notify, watchdog_interval_s
 
 
-@dataclass(frozen=True)
-class Status:
-    name: str = "front"
-    connected: bool = True
-    last_packet_utc: datetime | None = datetime(2026, 5, 4, 3, 2, 1, tzinfo=timezone.utc)
-    packets: int = 1500
-    bytes: int = 9_000_000_000_000_001
-    dropped: int = 3
-    reconnects: int = 2
-    segments: int = 1
-    gap_s: float = 4.25
-    last_error: str = "it hung up"
+def camera(**changes: Any) -> CameraStatus:
+    return replace(
+        CameraStatus(
+            name="front",
+            connected=True,
+            last_packet_utc=datetime(2026, 5, 4, 3, 2, 1, tzinfo=timezone.utc),
+            packets=1500,
+            bytes=9_000_000_000_000_001,
+            dropped=3,
+            reconnects=2,
+            segments=1,
+            gap_s=4.25,
+            last_error="it hung up",
+        ),
+        **changes,
+    )
 
 
-SILENT = Status(name='re"ar\\\n', connected=False, last_packet_utc=None)
+SILENT = camera(name='re"ar\\\n', connected=False, last_packet_utc=None)
 
 
 def test_every_figure_is_in_the_json() -> None:
-    document = json.loads(json.dumps(status_document([Status(), SILENT])))
+    document = json.loads(json.dumps(status_document([camera(), SILENT])))
     assert document["healthy"] is False and datetime.fromisoformat(document["at_utc"]).tzinfo is not None
     assert document["cameras"][0] == {
         "name": "front",
@@ -54,7 +60,7 @@ def test_every_figure_is_in_the_json() -> None:
 
 
 def test_prometheus_reads_every_line() -> None:
-    text = prometheus_text([Status(), SILENT])
+    text = prometheus_text([camera(), SILENT])
     assert text.endswith("\n") and "\n\n" not in text
     sample = re.compile(r'([a-z_]+)\{camera="((?:[^"\\\n]|\\[\\n"])*)"\} (\S+)')
     typed: dict[str, str] = {}
@@ -76,7 +82,7 @@ def test_prometheus_reads_every_line() -> None:
 
 
 def test_the_server_answers_with_the_figures_of_now() -> None:
-    cameras = [Status()]
+    cameras = [camera()]
     with serve_status(lambda: cameras, 0) as server:
 
         def get(path: str) -> tuple[int, str, str]:
@@ -88,7 +94,7 @@ def test_the_server_answers_with_the_figures_of_now() -> None:
                     return error.code, error.headers["Content-Type"], error.read().decode()
 
         assert get("/healthz")[0] == 200
-        cameras[:] = [Status(packets=7), SILENT]
+        cameras[:] = [camera(packets=7), SILENT]
         assert get("/metrics?x=1") == (
             200,
             "text/plain; version=0.0.4; charset=utf-8",
@@ -107,7 +113,7 @@ def test_the_server_answers_with_the_figures_of_now() -> None:
 def test_the_status_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     for packets in (1, 2):
-        write_status(path, [Status(packets=packets)])
+        write_status(path, [camera(packets=packets)])
         assert json.loads(path.read_text())["cameras"][0]["packets"] == packets
     assert list(tmp_path.iterdir()) == [path]
 

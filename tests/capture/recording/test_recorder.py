@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from av.packet import Packet
 from conftest import ROOT
-from recording_footage import decoded_frames
+from recording_footage import Journalled, decoded_frames
 
 from catseye.capture import journal
 from catseye.capture.journal import Gap, SegmentClosed
@@ -68,7 +68,7 @@ def server() -> Iterator[Server]:
         process.kill()
 
 
-class Running:
+class Running(Journalled):
     """A recorder in a thread of its own."""
 
     def __init__(self, recorder: Recorder, folder: Path) -> None:
@@ -77,18 +77,6 @@ class Running:
     @property
     def status(self) -> CameraStatus:
         return self.recorder.status()[0]
-
-    @property
-    def entries(self) -> list[journal.Entry]:
-        return journal.read(self.folder)
-
-    @property
-    def segments(self) -> list[SegmentClosed]:
-        return [entry for entry in self.entries if isinstance(entry, SegmentClosed)]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        return [entry for entry in self.entries if isinstance(entry, Gap)]
 
     def wait(self, until: Callable[[], Any]) -> None:
         deadline = time.monotonic() + PATIENCE_S
