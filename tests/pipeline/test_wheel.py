@@ -72,6 +72,7 @@ def test_wheel_helps_and_runs_without_torch(installed: Path, tiny_bundle: Path, 
     helped = call(installed / "catseye", "--help")
     assert helped.returncode == 0, helped.stderr
     assert "finetune" in helped.stdout
+    assert "finetune" in call(installed / "python", "-m", "catseye", "--help").stdout
 
     video = sorted(road_world.glob("*.mp4"))[0]
     tracks = installed.parent / "tracks.jsonl"
