@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Balance = Literal["start", "gradnorm", "pcgrad"]
+"""``start``: each loss in units of its start. ``gradnorm``, ``pcgrad``: the same, then as the files say."""
 
 _SETTLING_STEPS = 20
 
@@ -36,6 +40,11 @@ def weighted(
     return {name: weights.get(name, 1.0) * loss / scales[name].mean for name, loss in losses.items()}
 
 
+def norms_at(shared: Tensor, losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """Norms of each loss's gradient at a map; the graph behind the losses is kept."""
+    return {name: float(gradient.norm()) for name, gradient in _gradients_at(shared, losses).items()}
+
+
 def gradient_figures(losses: Mapping[str, Tensor], shared: Tensor) -> dict[str, float]:
     """Norms of each loss's gradient at ``shared``, and the cosines between them.
 
@@ -45,12 +54,19 @@ def gradient_figures(losses: Mapping[str, Tensor], shared: Tensor) -> dict[str, 
     Returns:
         ``norm/NAME`` and ``cosine/NAME-NAME``; 0 where a task does not reach the map.
     """
-    gradients = {}
-    for name, loss in losses.items():
-        (gradient,) = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
-        gradients[name] = torch.zeros(1) if gradient is None else gradient.flatten().float()
+    gradients = _gradients_at(shared, losses)
     figures = {f"norm/{name}": float(gradient.norm()) for name, gradient in gradients.items()}
     for (one, a), (two, b) in combinations(gradients.items(), 2):
         product = float(a.norm() * b.norm())
-        figures[f"cosine/{one}-{two}"] = float(a @ b) / product if product > 0 and len(a) == len(b) else 0.0
+        figures[f"cosine/{one}-{two}"] = float(a @ b) / product if product > 0 else 0.0
     return figures
+
+
+def _gradients_at(shared: Tensor, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    gradients = {}
+    for name, loss in losses.items():
+        (gradient,) = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
+        gradients[name] = (
+            torch.zeros_like(shared).flatten() if gradient is None else gradient.flatten().float()
+        )
+    return gradients

@@ -196,18 +196,17 @@ def network_intrinsics(clip: Clip, *, width: int, height: int) -> tuple[float, f
 
 def clip_loader(
     samples: ClipSamples,
+    batches: range,
     *,
-    first_step: int,
-    steps: int,
     batch: int,
     workers: int,
     rank: int = 0,
     world: int = 1,
 ) -> DataLoader[ClipBatch]:
-    """Batches of steps ``first_step`` … ``steps`` − 1 for process ``rank`` of ``world``."""
+    """Batches of these numbers, of ``batch`` samples each, for process ``rank`` of ``world``."""
     return DataLoader(
         samples,
-        batch_sampler=_Slots(first_step, steps, batch, rank, world),
+        batch_sampler=_Slots(batches, batch, rank, world),
         num_workers=workers,
         worker_init_fn=_single_threaded,
         pin_memory=torch.cuda.is_available(),
@@ -215,17 +214,17 @@ def clip_loader(
 
 
 class _Slots(Sampler[list[int]]):
-    def __init__(self, first_step: int, steps: int, batch: int, rank: int, world: int) -> None:
-        self._steps = range(first_step, steps)
+    def __init__(self, batches: range, batch: int, rank: int, world: int) -> None:
+        self._batches = batches
         self._batch, self._rank, self._world = batch, rank, world
 
     def __iter__(self) -> Iterator[list[int]]:
-        for step in self._steps:
-            first = (step * self._world + self._rank) * self._batch
+        for number in self._batches:
+            first = (number * self._world + self._rank) * self._batch
             yield list(range(first, first + self._batch))
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._batches)
 
 
 def _single_threaded(worker: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -56,13 +55,13 @@ def position_vectors(maps: Tensor, *, most: int = 1024) -> Tensor:
     return vectors[:: max(1, -(-len(vectors) // most))]
 
 
-def alarms(figures: CollapseFigures, history: Sequence[CollapseFigures]) -> list[str]:
-    """What is wrong with the latest figures, in words; empty when nothing is."""
+def alarms(figures: CollapseFigures, before: CollapseFigures | None) -> list[str]:
+    """What is wrong with figures, and with their change since those measured before, in words."""
     found = []
     if figures.spread < _LEAST_SPREAD:
         found.append(f"feature spread {figures.spread:.3f} of a healthy 1")
     if figures.rank < _LEAST_RANK:
         found.append(f"effective rank {figures.rank:.1f}")
-    if history and figures.variance < _SUDDEN_FALL * history[-1].variance:
-        found.append(f"feature variance fell from {history[-1].variance:.3g} to {figures.variance:.3g}")
+    if before is not None and figures.variance < _SUDDEN_FALL * before.variance:
+        found.append(f"feature variance fell from {before.variance:.3g} to {figures.variance:.3g}")
     return found

@@ -31,6 +31,7 @@ from catseye.pretrain.detection_training import (
     load_start,
 )
 from catseye.pretrain.detector import Detector
+from catseye.pretrain.devices import launch
 from catseye.pretrain.ema import decay_at, frozen_copy, update_average
 from catseye.pretrain.labels import Labels, read_coco, read_image_list
 from catseye.pretrain.prediction import measure, predict_labelled
@@ -139,8 +140,7 @@ def finetune(
     test.pictures(images)
     stills = load_stills(train, images, width=config.width, height=config.height, progress=progress)
 
-    fabric = Fabric(accelerator="auto", devices=config.devices, precision="32-true")
-    fabric.launch()
+    fabric = launch(config.devices)
     torch.manual_seed(config.seed)
     detector = build_detector(
         encoder,

@@ -12,6 +12,7 @@ from catseye.errors import UsageError
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.jitter import jitter
+from catseye.pretrain.recompute import recompute_children
 from catseye.pretrain.tasks import TASKS, Encoded, Task, TaskOutput
 
 SHARED_LEVEL = 2
@@ -33,6 +34,7 @@ class PretextModel(nn.Module):
         tasks: names in ``TASKS``.
         jitter_strength: of the photometric jitter, 0 … 1.
         autocast: the type for matrix products; None is float32 throughout.
+        recompute: save memory by computing the encoder's activations again in the backward pass.
 
     Raises:
         UsageError: a name is unknown.
@@ -45,6 +47,7 @@ class PretextModel(nn.Module):
         *,
         jitter_strength: float = 1.0,
         autocast: torch.dtype | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         unknown = [name for name in tasks if name not in TASKS]
@@ -55,6 +58,8 @@ class PretextModel(nn.Module):
         self.jitter_strength, self.autocast = jitter_strength, autocast
         for name in tasks:
             self.add_module(name, TASKS[name](self.encoder))
+        if recompute:  # after the tasks have taken their copies
+            recompute_children(self.encoder.body)
 
     def task(self, name: str) -> Task:
         module = self.get_submodule(name)

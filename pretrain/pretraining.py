@@ -6,24 +6,25 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch.optim import AdamW
-from torch.utils.data import DataLoader
+from torch.optim import AdamW, Optimizer
 
 from catseye.capture.dataset import Dataset
-from catseye.errors import InputError, UsageError
+from catseye.errors import CatseyeError, InputError, UsageError
+from catseye.pretrain.balance import Balance
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.clip_sampler import ATTEMPTS, ClipSamples, DrawOptions, clip_loader
 from catseye.pretrain.collapse import CollapseFigures, alarms
+from catseye.pretrain.devices import launch, share_statistics
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pictures import save_depth_pictures
 from catseye.pretrain.run_log import RunLog
@@ -36,13 +37,21 @@ from catseye.pretrain.training import (
     parameter_groups,
     train_step,
 )
-from catseye.pretrain.training_state import Position, RunIdentity, finished_run, load_state, save_state
+from catseye.pretrain.training_state import (
+    STATE_FILE,
+    Position,
+    RunIdentity,
+    finished_run,
+    load_state,
+    save_state,
+)
 from catseye.progress import Progress, silent
 from catseye.version import __version__
 
 _LOG = logging.getLogger(__name__)
 _SIZE_STEP = 32
 _INDIFFERENT = frozenset({"workers", "save_every"})
+_MOST_ROLLBACKS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,10 @@ class PretrainConfig(RunOptions):
         shortest_s, longest_s: bounds of the time between neighbouring frames.
         flip: mirror half of the clips.
         jitter: strength of the photometric jitter, 0 … 1.
+        balance: how the tasks' losses become one gradient, see ``balance.Balance``.
+        accumulate: batches whose mean gradient makes a step.
+        recompute: save memory by computing the encoder's activations again in the backward pass.
+        compile: have the network compiled by torch.compile.
         workers: processes that decode clips; 0 decodes between steps.
 
     Raises:
@@ -67,13 +80,20 @@ class PretrainConfig(RunOptions):
     longest_s: float = 0.3
     flip: bool = True
     jitter: float = 1.0
+    balance: Balance = "start"
+    accumulate: int = 1
+    recompute: bool = False
+    compile: bool = False
     workers: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_not_negative("workers")
+        self.require_positive("accumulate")
         if not 0 <= self.jitter <= 1:
             raise UsageError(f"jitter {self.jitter}: lies between 0 and 1")
+        if self.balance not in get_args(Balance):
+            raise UsageError(f"balance {self.balance!r}: choose {', '.join(get_args(Balance))}")
 
     def draw_options(self) -> DrawOptions:
         """How the clip sampler draws for this run."""
@@ -96,14 +116,15 @@ def pretrain(
     """Train on the dataset's usable training clips, and leave a finished run in the folder ``run``.
 
     A run that was killed continues from its last saved state and ends as if it had not been; one that has
-    ended returns at once. Beside the checkpoint it leaves ``metrics.jsonl``, ``tensorboard/`` and
-    ``pictures/``. Torch's global generators are seeded anew.
+    ended returns at once. Where the features collapse, the run goes back to its last state before that, goes
+    on with other samples at half the rate, and says so. Beside the checkpoint it leaves ``metrics.jsonl``,
+    ``tensorboard/`` and ``pictures/``. Torch's global generators are seeded anew.
 
     Raises:
         InputError: the dataset has no usable training clips, frames of an unfit size, or clips that cannot
             be read; or ``run`` holds a run with other options or data.
         UsageError: an encoder or a task is unknown.
-        CatseyeError: the gradient stays without finite values.
+        CatseyeError: the gradient stays without finite values, or the features collapse again and again.
     """
     run = Path(run)
     options = {name: value for name, value in config.as_json().items() if name not in _INDIFFERENT}
@@ -117,49 +138,13 @@ def pretrain(
             dataset.url, f"has frames of {width}x{height}", f"ingest at multiples of {_SIZE_STEP} both ways"
         )
     samples = ClipSamples(dataset, dataset.select(split="train"), config.draw_options())
-    # Precision is the model's own matter: see Note [Autocast inside].
-    fabric = Fabric(accelerator="auto", devices=config.devices, precision="32-true")
-    fabric.launch()
-    torch.manual_seed(config.seed)
-    network = PretextModel(
-        config.encoder,
-        config.tasks,
-        jitter_strength=config.jitter,
-        autocast=autocast_type(config.precision, fabric.device),
-    ).to(memory_format=torch.channels_last)
-    adamw = AdamW(parameter_groups(network, weight_decay=config.weight_decay), lr=config.lr)
-    model, optimizer = fabric.setup(network, adamw)
-    position = load_state(run, identity, network, adamw)
-    session = Session(
-        fabric=fabric,
-        model=model,
-        network=network,
-        optimizer=optimizer,
-        weights=config.weights,
-        schedule=Schedule(config.lr, config.steps, config.warmup),
-        clip_norm=config.clip_norm,
-        seed=config.seed,
-        position=position,
-    )
-    loader = clip_loader(
-        samples,
-        first_step=position.step,
-        steps=config.steps,
-        batch=config.batch,
-        workers=config.workers,
-        rank=fabric.global_rank,
-        world=fabric.world_size,
-    )
-
-    def save() -> None:
-        save_state(run, identity, position, network, adamw)
-
+    fabric = launch(config.devices)
+    session = _session(config, fabric)
+    state = _State(run, identity, session)
+    state.load()
     first = fabric.global_rank == 0
-    log = RunLog(run, step=position.step) if first else None
-    with log or nullcontext():
-        figures = _train(
-            session, loader, config, url=dataset.url, log=log, save=save if first else None, progress=progress
-        )
+    with RunLog(run, step=session.position.step) if first else nullcontext() as log:
+        figures = _train(session, samples, config, url=dataset.url, log=log, state=state, progress=progress)
     metric = any(np.isfinite(clip.speed_mps).any() for clip in samples.clips)
     info = CheckpointInfo(
         kind="pretrain",
@@ -174,48 +159,127 @@ def pretrain(
     )
     if first:
         if "depth" in config.tasks:
-            save_depth_pictures(network, samples, run / "pictures")
-        save_checkpoint(run, info, network)
+            save_depth_pictures(session.network, samples, run / "pictures")
+        save_checkpoint(run, info, session.network)
     fabric.barrier()
     return info
 
 
+def _session(config: PretrainConfig, fabric: Fabric) -> Session:
+    torch.manual_seed(config.seed)
+    network = PretextModel(
+        config.encoder,
+        config.tasks,
+        jitter_strength=config.jitter,
+        autocast=autocast_type(config.precision, fabric.device),
+        recompute=config.recompute,
+    ).to(memory_format=torch.channels_last)
+    share_statistics(network, fabric)
+    adamw = AdamW(parameter_groups(network, weight_decay=config.weight_decay), lr=config.lr)
+    if config.compile:
+        network.compile()
+    model, optimizer = fabric.setup(network, adamw)
+    return Session(
+        fabric=fabric,
+        model=model,
+        network=network,
+        optimizer=optimizer,
+        schedule=Schedule(config.lr, config.steps, config.warmup),
+        balance=config.balance,
+        clip_norm=config.clip_norm,
+        seed=config.seed,
+        position=Position(weights={name: config.weights.get(name, 1.0) for name in config.tasks}),
+    )
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a run goes on from, after a kill or a collapse: a file that all of its processes see."""
+
+    run: Path
+    identity: RunIdentity
+    session: Session
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimiser that Fabric has wrapped."""
+        inner: Optimizer = getattr(self.session.optimizer, "optimizer", self.session.optimizer)
+        return inner
+
+    def load(self) -> None:
+        """Go to where the file says; without one, begin it."""
+        session = self.session
+        if (self.run / STATE_FILE).exists():
+            found = load_state(self.run, self.identity, session.network, self.optimizer)
+            vars(session.position).update(vars(found))
+        else:
+            self.save()
+        session.fabric.barrier()
+
+    def save(self) -> None:
+        session = self.session
+        if session.fabric.global_rank == 0:
+            save_state(self.run, self.identity, session.position, session.network, self.optimizer)
+
+
 def _train(
     session: Session,
-    loader: DataLoader[ClipBatch],
+    samples: ClipSamples,
     config: PretrainConfig,
     *,
     url: str,
     log: RunLog | None,
-    save: Callable[[], None] | None,
+    state: _State,
     progress: Progress,
 ) -> dict[str, float]:
-    """Step through the loader; returns the last figures that were logged."""
+    """Take all steps that are left; returns the last figures that were logged."""
     position = session.position
     window: dict[str, list[float]] = defaultdict(list)
     figures: dict[str, float] = {}
-    history: list[CollapseFigures] = []
     session.model.train()
     started = time.monotonic() - position.seconds
-    for batch in loader:
-        _count(batch, position, url=url)
-        last = position.step + 1 == config.steps
-        measured = last or (position.step + 1) % config.log_every == 0
-        for name, value in train_step(session, session.fabric.to_device(batch), measure=measured).items():
-            window[name].append(value)
-        position.seconds = time.monotonic() - started
-        progress("pretrain", position.step, config.steps)
-        if measured:
-            figures = {name: float(np.mean(values)) for name, values in window.items()}
-            figures |= {f"passed_over/{name}": float(count) for name, count in position.counts.items()}
-            figures["seconds"] = position.seconds
-            window.clear()
-            if log is not None:
-                log.write(position.step, figures)
-            _watch(figures, history, position.step)
-        if save is not None and position.step % config.save_every == 0:
-            save()
+    while position.step < config.steps:
+        for batches in _steps_left(session, samples, config):
+            for batch in batches:
+                _count(batch, position, url=url)
+            last = position.step + 1 == config.steps
+            measured = last or (position.step + 1) % config.log_every == 0
+            for name, value in train_step(session, batches, measure=measured).items():
+                window[name].append(value)
+            position.seconds = time.monotonic() - started
+            progress("pretrain", position.step, config.steps)
+            if measured:
+                figures = {name: float(np.mean(values)) for name, values in window.items()}
+                figures |= {f"passed_over/{name}": float(count) for name, count in position.counts.items()}
+                figures |= {"rollbacks": float(position.rollbacks), "seconds": position.seconds}
+                window.clear()
+                if log is not None:
+                    log.write(position.step, figures)
+                found = _alarm(figures, session)
+                if found:
+                    _roll_back(session, state, log, why=found)
+                    break
+            if position.step % config.save_every == 0:
+                state.save()
     return {name: value for name, value in figures.items() if math.isfinite(value)}
+
+
+def _steps_left(
+    session: Session, samples: ClipSamples, config: PretrainConfig
+) -> Iterator[tuple[ClipBatch, ...]]:
+    """The batches of each step that is left."""
+    fabric, each = session.fabric, config.accumulate
+    left = config.steps - session.position.step
+    loader = clip_loader(
+        samples,
+        range(session.draw * each, (session.draw + left) * each),
+        batch=config.batch,
+        workers=config.workers,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+    )
+    moved = (fabric.to_device(batch) for batch in loader)
+    return zip(*[moved] * each, strict=True)
 
 
 def _count(batch: ClipBatch, position: Position, *, url: str) -> None:
@@ -228,12 +292,32 @@ def _count(batch: ClipBatch, position: Position, *, url: str) -> None:
         )
 
 
-def _watch(figures: Mapping[str, float], history: list[CollapseFigures], step: int) -> None:
-    """Warn of a representation that collapses."""
+def _alarm(figures: Mapping[str, float], session: Session) -> str:
+    """What the first process sees collapse, or nothing."""
+    position = session.position
     try:
         latest = CollapseFigures(*(figures[f"collapse/{name}"] for name in ("spread", "rank", "variance")))
     except KeyError:  # the step could not be measured
-        return
-    for alarm in alarms(latest, history):
-        _LOG.warning("step %d: the features may be collapsing: %s", step, alarm)
-    history.append(latest)
+        return ""
+    before = CollapseFigures(**position.collapse) if position.collapse else None
+    found = session.fabric.broadcast("; ".join(alarms(latest, before)))
+    position.collapse = latest.as_dict()
+    return found
+
+
+def _roll_back(session: Session, state: _State, log: RunLog | None, *, why: str) -> None:
+    """Put the run back to its last state, from where it draws other samples and learns more slowly."""
+    position = session.position
+    step, rollbacks = position.step, position.rollbacks + 1
+    if rollbacks > _MOST_ROLLBACKS:
+        raise CatseyeError(
+            f"step {step}: the features collapse ({why}), after {_MOST_ROLLBACKS} returns to an earlier "
+            "state: lower the learning rate, or give tasks other weights"
+        )
+    state.load()
+    position.rollbacks = rollbacks
+    what = f"the features collapse at step {step} ({why}): back to step {position.step}, at half the rate"
+    _LOG.warning(what)
+    if log is not None:
+        log.rewind(position.step, why=what)
+    state.save()

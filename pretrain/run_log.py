@@ -24,9 +24,12 @@ class RunLog:
     """
 
     def __init__(self, run: Path, *, step: int) -> None:
-        self._path = run / LOG_FILE
+        self._run, self._path = run, run / LOG_FILE
         _cut_after(self._path, step)
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+        self._board = self._board_from(step)
+
+    def _board_from(self, step: int) -> SummaryWriter:
+        return SummaryWriter(str(self._run / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Log figures by slash-separated names. JSON has no word for what is not finite: null."""
@@ -35,6 +38,14 @@ class RunLog:
             stream.write(json.dumps({"step": step, **line}, allow_nan=False) + "\n")
         for name, value in figures.items():
             self._board.add_scalar(name, value, step)
+
+    def rewind(self, step: int, *, why: str) -> None:
+        """Take off what was logged after a step to which the run has returned, and note the reason."""
+        self._board.close()
+        _cut_after(self._path, step)
+        self._board = self._board_from(step)
+        with self._path.open("a") as stream:
+            stream.write(json.dumps({"step": step, "note": why}) + "\n")
 
     def __enter__(self) -> Self:
         return self

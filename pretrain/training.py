@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from catseye.errors import CatseyeError
-from catseye.pretrain.balance import InitialScale, gradient_figures, weighted
+from catseye.pretrain.balance import Balance, InitialScale, gradient_figures, norms_at, weighted
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.collapse import CollapseFigures, collapse_figures, position_vectors
-from catseye.pretrain.model import PretextModel
+from catseye.pretrain.gradient_surgery import GradientSurgery
+from catseye.pretrain.gradnorm import next_weights
+from catseye.pretrain.model import PretextModel, PretextOutput
 from catseye.pretrain.training_state import Position
 
 _MOST_SKIPPED = 20
@@ -49,29 +53,36 @@ class Session:
         model: ``network`` as Fabric has wrapped it.
         network: the model itself.
         optimizer: over the network's parameters.
-        weights: of each task's loss.
         schedule: of the learning rate.
+        balance: how the losses become one gradient.
         clip_norm: largest gradient norm.
         seed: of the run.
         position: how far the run is; every step moves it.
     """
 
     fabric: Fabric
-    model: nn.Module
+    model: _FabricModule
     network: PretextModel
     optimizer: Optimizer
-    weights: Mapping[str, float]
     schedule: Schedule
+    balance: Balance
     clip_norm: float
     seed: int
     position: Position
 
+    @property
+    def draw(self) -> int:
+        """Number of the step's random draws; what follows a rollback is drawn anew."""
+        return self.position.step + self.position.rollbacks * self.schedule.steps
 
-def train_step(session: Session, batch: ClipBatch, *, measure: bool) -> dict[str, float]:
+
+def train_step(session: Session, batches: Sequence[ClipBatch], *, measure: bool) -> dict[str, float]:
     """Make one step, or skip it where the gradient is not finite.
 
     Args:
-        measure: add what costs time: gradients by task and collapse figures.
+        batches: whose mean gradient the step follows. N of them in one process are to it what one in each of
+            N processes is.
+        measure: add what costs time: gradients by task and collapse figures, of the last batch.
 
     Returns:
         Losses ``loss/TASK``, ``loss/total``, each task's metrics ``TASK/NAME``, ``lr``, ``gradient_norm``.
@@ -79,45 +90,111 @@ def train_step(session: Session, batch: ClipBatch, *, measure: bool) -> dict[str
     Raises:
         CatseyeError: too many steps in a row had to be skipped.
     """
-    fabric, network, position = session.fabric, session.network, session.position
-    # Each step has random numbers of its own, so that a resumed run needs no generator's state.
-    torch.manual_seed((session.seed << 32) + position.step * fabric.world_size + fabric.global_rank)
-    rate = session.schedule.at(position.step)
-    for group in session.optimizer.param_groups:
+    network, position, optimizer = session.network, session.position, session.optimizer
+    rate = session.schedule.at(position.step) * position.rate_scale
+    for group in optimizer.param_groups:
         group["lr"] = rate
     # A bad batch would stay in the running statistics for good.
     statistics = [buffer.clone() for buffer in network.buffers()]
-    output = session.model(batch)
-    losses = {name: result.loss for name, result in output.tasks.items()}
-    own = torch.stack([loss.detach() for loss in losses.values()])
-    mean = fabric.all_reduce(own)
-    assert isinstance(mean, Tensor)
-    values: dict[str, float] = dict(zip(losses, mean.tolist(), strict=True))
-    scales = {}
-    for name, value in values.items():
-        scales[name] = InitialScale(*position.scales.get(name, (1.0, 0))).with_loss(value)
-        position.scales[name] = (scales[name].mean, scales[name].count)
-    shares = weighted(losses, session.weights, scales)
-    total = torch.stack(list(shares.values())).sum()
-    figures = {f"loss/{name}": value for name, value in values.items()}
-    figures |= {"loss/total": float(total.detach()), "lr": rate}
-    for name, result in output.tasks.items():
-        figures |= {f"{name}/{metric}": float(value) for metric, value in result.metrics.items()}
-    if measure and all(map(math.isfinite, values.values())):
-        figures |= {f"gradient/{k}": v for k, v in gradient_figures(shares, output.shared).items()}
-        figures |= {f"collapse/{k}": v for k, v in shared_figures(output.shared).as_dict().items()}
-    session.optimizer.zero_grad()
-    fabric.backward(total)
-    norm = nn.utils.clip_grad_norm_(network.parameters(), session.clip_norm)
-    figures["gradient_norm"] = float(norm)
+    if not position.scales:
+        position.scales = _starts(session, batches)
+        _restore(network, statistics)
+    optimizer.zero_grad()
+    figures = _backward(session, batches, measure=measure)
+    norm = float(nn.utils.clip_grad_norm_(network.parameters(), session.clip_norm))
+    figures |= {"lr": rate, "gradient_norm": norm}
     position.step += 1
-    if math.isfinite(figures["gradient_norm"]):
-        session.optimizer.step()
+    if math.isfinite(norm):
+        optimizer.step()
         network.after_step(step=position.step)
         position.skipped_in_a_row = 0
+        _learn(session, figures)
     else:
-        _skip(session, statistics)
+        _restore(network, statistics)
+        _skip(session)
     return figures
+
+
+def _starts(session: Session, batches: Sequence[ClipBatch]) -> dict[str, InitialScale]:
+    """The losses before anything is learned, the mean over batches and processes."""
+    sums: dict[str, float] = defaultdict(float)
+    with torch.no_grad():
+        for number, batch in enumerate(batches):
+            _seed(session, number, len(batches))
+            for name, result in session.network(batch).tasks.items():
+                sums[name] += float(result.loss) / len(batches)
+    return {name: InitialScale().with_loss(loss) for name, loss in _mean(session.fabric, sums).items()}
+
+
+def _backward(session: Session, batches: Sequence[ClipBatch], *, measure: bool) -> dict[str, float]:
+    """Leave the mean gradient of the batches of all processes in ``grad``. Returns mean figures."""
+    fabric, position = session.fabric, session.position
+    surgery = (
+        GradientSurgery(session.network.encoder, session.network) if session.balance == "pcgrad" else None
+    )
+    sums: dict[str, float] = defaultdict(float)
+    measured: dict[str, float] = {}
+    for number, batch in enumerate(batches):
+        last = number + 1 == len(batches)
+        _seed(session, number, len(batches))
+        with fabric.no_backward_sync(session.model, enabled=surgery is not None or not last):
+            output = session.model(batch)
+            losses = {name: result.loss for name, result in output.tasks.items()}
+            shares = weighted(losses, position.weights, position.scales)
+            figures = _values(output, shares)
+            if session.balance == "gradnorm":
+                figures |= {f"pull/{name}": norm for name, norm in norms_at(output.shared, shares).items()}
+            if measure and last and all(map(math.isfinite, figures.values())):
+                measured = _measurements(output, shares)
+            for name, value in figures.items():
+                sums[name] += value / len(batches)
+            if surgery is None:
+                fabric.backward(torch.stack(list(shares.values())).sum() / len(batches))
+            else:
+                surgery.add(shares)
+    if surgery is not None:
+        # All processes draw alike.
+        surgery.finish(fabric, torch.Generator().manual_seed(session.draw))
+    return dict(sums) | measured
+
+
+def _seed(session: Session, number: int, count: int) -> None:
+    """Give each batch random numbers of its own, so that a resumed run needs no generator's state."""
+    fabric = session.fabric
+    slot = (session.draw * count + number) * fabric.world_size + fabric.global_rank
+    torch.manual_seed((session.seed << 32) + slot)
+
+
+def _values(output: PretextOutput, shares: Mapping[str, Tensor]) -> dict[str, float]:
+    figures = {f"loss/{name}": float(result.loss.detach()) for name, result in output.tasks.items()}
+    figures["loss/total"] = float(torch.stack(list(shares.values())).sum().detach())
+    for name, result in output.tasks.items():
+        figures |= {f"{name}/{metric}": float(value) for metric, value in result.metrics.items()}
+    return figures
+
+
+def _measurements(output: PretextOutput, shares: Mapping[str, Tensor]) -> dict[str, float]:
+    figures = {f"gradient/{k}": v for k, v in gradient_figures(shares, output.shared).items()}
+    return figures | {f"collapse/{k}": v for k, v in shared_figures(output.shared).as_dict().items()}
+
+
+def _learn(session: Session, figures: dict[str, float]) -> None:
+    """Move on what is known of the losses' scales and, with GradNorm, their weights."""
+    position = session.position
+    losses = _mean(session.fabric, {name: figures[f"loss/{name}"] for name in position.scales})
+    position.scales = {name: scale.with_loss(losses[name]) for name, scale in position.scales.items()}
+    if session.balance == "gradnorm":
+        pulls = _mean(session.fabric, {name: figures.pop(f"pull/{name}") for name in position.scales})
+        relative = {name: losses[name] / scale.mean for name, scale in position.scales.items()}
+        position.weights = next_weights(position.weights, pulls, relative)
+        figures |= {f"weight/{name}": weight for name, weight in position.weights.items()}
+
+
+def _mean(fabric: Fabric, figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures of the same names, averaged over processes."""
+    mean = fabric.all_reduce(torch.tensor(list(figures.values()), device=fabric.device))
+    assert isinstance(mean, Tensor)
+    return dict(zip(figures, mean.tolist(), strict=True))
 
 
 def shared_figures(shared: Tensor) -> CollapseFigures:
@@ -145,14 +222,18 @@ def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if precision == "bf16-mixed" else None
 
 
-def _skip(session: Session, statistics: Iterable[Tensor]) -> None:
-    for buffer, before in zip(session.network.buffers(), statistics, strict=True):
+def _restore(network: nn.Module, buffers: Iterable[Tensor]) -> None:
+    for buffer, before in zip(network.buffers(), buffers, strict=True):
         buffer.copy_(before)
+
+
+def _skip(session: Session) -> None:
+    position = session.position
     session.optimizer.zero_grad()
-    session.position.counts["skipped"] = session.position.counts.get("skipped", 0) + 1
-    session.position.skipped_in_a_row += 1
-    if session.position.skipped_in_a_row >= _MOST_SKIPPED:
+    position.counts["skipped"] = position.counts.get("skipped", 0) + 1
+    position.skipped_in_a_row += 1
+    if position.skipped_in_a_row >= _MOST_SKIPPED:
         raise CatseyeError(
-            f"no finite gradient in {_MOST_SKIPPED} steps up to step {session.position.step}: "
+            f"no finite gradient in {_MOST_SKIPPED} steps up to step {position.step}: "
             "lower the learning rate, or train with precision 32-true"
         )

@@ -7,7 +7,7 @@ moment leaves the last state or the one before. Random numbers need no saving: e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from catseye.errors import InputError
+from catseye.pretrain.balance import InitialScale
 from catseye.pretrain.checkpoint import INFO_FILE, CheckpointInfo, load_tensors, save_tensors
 
 STATE_FILE = "trainer.ckpt"
@@ -37,16 +38,27 @@ class Position:
     Args:
         step: optimiser steps done or skipped.
         seconds: training time so far.
-        scales: (mean, count) of each task's initial loss.
+        scales: of each task's loss, at its start.
+        weights: of each task's loss in units of its start.
         counts: totals of what was passed over.
         skipped_in_a_row: steps without a finite gradient just before.
+        collapse: figures last measured, see ``CollapseFigures``; empty before the first.
+        rollbacks: how often the run was put back to an earlier state.
     """
 
     step: int = 0
     seconds: float = 0.0
-    scales: dict[str, tuple[float, int]] = field(default_factory=dict)
+    scales: dict[str, InitialScale] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     skipped_in_a_row: int = 0
+    collapse: dict[str, float] = field(default_factory=dict)
+    rollbacks: int = 0
+
+    @property
+    def rate_scale(self) -> float:
+        """Of the learning rate: half of it after each rollback."""
+        return 0.5**self.rollbacks
 
 
 def finished_run(run: Path, identity: RunIdentity) -> CheckpointInfo | None:
@@ -71,7 +83,7 @@ def save_state(
     document = {
         "config": dict(identity.config),
         "dataset_fingerprint": identity.dataset_fingerprint,
-        "position": vars(position),
+        "position": asdict(position),
     }
     save_tensors(run / STATE_FILE, tensors, document=document)
 
@@ -89,7 +101,9 @@ def load_state(run: Path, identity: RunIdentity, model: nn.Module, optimizer: Op
     try:
         config, fingerprint = document["config"], document["dataset_fingerprint"]
         position = Position(**document["position"])
-        position.scales = {name: (mean, count) for name, (mean, count) in position.scales.items()}
+        position.scales = {
+            name: InitialScale(**scale) for name, scale in document["position"]["scales"].items()
+        }
     except (TypeError, KeyError, ValueError):
         raise InputError(path, "is not the state of a training run", _REMEDY) from None
     _refuse_other(run, identity, config, fingerprint)

@@ -68,13 +68,10 @@ def test_batches_do_not_depend_on_workers_or_processes_or_where_a_run_resumed(
     memory_dataset: MakeDataset,
 ) -> None:
     samples = make_samples(memory_dataset())
-    whole = list(clip_loader(samples, first_step=0, steps=4, batch=4, workers=0))
-    parallel = list(clip_loader(samples, first_step=0, steps=4, batch=4, workers=2))
-    resumed = list(clip_loader(samples, first_step=2, steps=4, batch=4, workers=0))
-    halves = [
-        list(clip_loader(samples, first_step=0, steps=4, batch=2, workers=0, rank=rank, world=2))
-        for rank in (0, 1)
-    ]
+    whole = list(clip_loader(samples, range(4), batch=4, workers=0))
+    parallel = list(clip_loader(samples, range(4), batch=4, workers=2))
+    resumed = list(clip_loader(samples, range(2, 4), batch=4, workers=0))
+    halves = [list(clip_loader(samples, range(4), batch=2, workers=0, rank=rank, world=2)) for rank in (0, 1)]
     assert all(same(a, b) for a, b in zip(whole, parallel, strict=True))
     assert all(same(a, b) for a, b in zip(whole[2:], resumed, strict=True))
     for step in range(4):
@@ -85,9 +82,7 @@ def test_batches_do_not_depend_on_workers_or_processes_or_where_a_run_resumed(
 
 def test_a_sample_is_what_the_clip_holds(memory_dataset: MakeDataset) -> None:
     dataset = memory_dataset()
-    batch = next(
-        iter(clip_loader(make_samples(dataset, flip=False), first_step=0, steps=1, batch=8, workers=0))
-    )
+    batch = next(iter(clip_loader(make_samples(dataset, flip=False), range(1), batch=8, workers=0)))
     assert batch.frames.shape == (8, 4, 64, 96, 3)
     pictures = dataset.pictures  # type: ignore[attr-defined]  # the stand-in's
     for row, times in zip(batch.frames.numpy(), batch.times_s.numpy(), strict=True):
@@ -156,8 +151,8 @@ def test_damaged_shards_are_counted_through_workers(road_world: Path, tmp_path: 
     whole, damaged = ({clip.shard for clip in clips} - {clips[0].shard}), clips[0].shard
     (tmp_path / "dataset" / damaged).write_bytes(b"")
     samples = ClipSamples(dataset, clips, options)
-    batches = list(clip_loader(samples, first_step=0, steps=3, batch=4, workers=1))
-    resumed = list(clip_loader(samples, first_step=1, steps=3, batch=4, workers=0))
+    batches = list(clip_loader(samples, range(3), batch=4, workers=1))
+    resumed = list(clip_loader(samples, range(1, 3), batch=4, workers=0))
     assert whole and sum(int(batch.corrupt.sum()) for batch in batches) > 0
     assert all(frames.any() for batch in batches for frames in batch.frames)
     assert all(same(one, other) for one, other in zip(batches[1:], resumed, strict=True))

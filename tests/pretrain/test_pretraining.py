@@ -15,6 +15,7 @@ import torch
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain import balance, training
 from catseye.pretrain.checkpoint import load_checkpoint
+from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.training_state import STATE_FILE
 from catseye.progress import Progress
@@ -163,15 +164,106 @@ def test_damaged_clips_are_counted_and_too_many_end_the_run(
         pretrain(memory_dataset(broken=frozenset({"clip-0", "clip-1", "clip-2"})), tmp_path / "all", QUICK)
 
 
-def test_collapse_is_warned_of(
+def collapsing_at(*steps: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Vectors that are healthy but for those measured at some of the calls, counted from 1."""
+    calls = 0
+
+    def vectors(maps: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return torch.ones(64, 8) if calls in steps else torch.eye(64)
+
+    return vectors
+
+
+def test_a_collapse_takes_the_run_back_to_its_last_state(
     memory_dataset: MakeDataset,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(training, "position_vectors", lambda maps: torch.ones(64, 8))
-    pretrain(memory_dataset(), tmp_path, replace(QUICK, steps=1))
-    assert "may be collapsing" in caplog.text
+    """States are saved at 0, 2 and 4: the fall at step 3 leads to step 2, with half the rate from there."""
+    monkeypatch.setattr(training, "position_vectors", collapsing_at(3))
+    steps: list[int] = []
+    info = pretrain(
+        memory_dataset(), tmp_path, replace(QUICK, steps=5), progress=lambda _, step, __: steps.append(step)
+    )
+    assert steps == [1, 2, 3, 3, 4, 5] and info.metrics["rollbacks"] == 1
+    assert "collapse at step 3" in caplog.text and "back to step 2" in caplog.text
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 2, 3, 4, 5]
+    assert "back to step 2" in lines[2]["note"]
+    schedule = training.Schedule(QUICK.lr, 5, QUICK.warmup)
+    rates = [line["lr"] for line in lines if "lr" in line]
+    scales = [1, 1, 0.5, 0.5, 0.5]
+    assert rates == pytest.approx([scale * schedule.at(k) for k, scale in enumerate(scales)])
+
+
+def test_what_follows_a_collapse_is_drawn_anew_and_survives_a_kill(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, config = memory_dataset(), replace(QUICK, steps=4)
+    pretrain(dataset, tmp_path / "sound", config)
+    monkeypatch.setattr(training, "position_vectors", collapsing_at(3))
+    pretrain(dataset, tmp_path / "whole", config)
+    monkeypatch.setattr(training, "position_vectors", collapsing_at(3))
+    with pytest.raises(KilledError):
+        pretrain(dataset, tmp_path / "killed", config, progress=dying_after(4))
+    monkeypatch.setattr(training, "position_vectors", collapsing_at())
+    pretrain(dataset, tmp_path / "killed", config)
+    sound, whole, killed = (logged(tmp_path / name) for name in ("sound", "whole", "killed"))
+    assert whole == killed
+    assert sound[1]["loss/order"] == whole[1]["loss/order"]
+    assert sound[2]["loss/order"] != whole[3]["loss/order"]
+
+
+def test_a_run_that_collapses_again_and_again_ends_with_what_to_do(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "position_vectors", collapsing_at(*range(1, 10)))
+    with pytest.raises(CatseyeError, match="after 3 returns to an earlier state: lower the learning rate"):
+        pretrain(memory_dataset(), tmp_path, QUICK)
+
+
+@pytest.mark.parametrize("balance_by", ["gradnorm", "pcgrad"])
+def test_other_balances_train_too_and_resume(
+    memory_dataset: MakeDataset, tmp_path: Path, balance_by: Any
+) -> None:
+    dataset, config = memory_dataset(), replace(CONFIG, balance=balance_by)
+    pretrain(dataset, tmp_path / "plain", CONFIG)
+    pretrain(dataset, tmp_path / "whole", config)
+    with pytest.raises(KilledError):
+        pretrain(dataset, tmp_path / "killed", config, progress=dying_after(4))
+    pretrain(dataset, tmp_path / "killed", config)
+    plain, whole, killed = (logged(tmp_path / name) for name in ("plain", "whole", "killed"))
+    assert whole == killed
+    assert whole[0]["loss/total"] == pytest.approx(plain[0]["loss/total"])
+    assert whole[-1]["loss/total"] != plain[-1]["loss/total"]
+    assert ("weight/depth" in whole[-1]) is (balance_by == "gradnorm")
+
+
+def test_every_task_starts_at_its_weight(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    pretrain(memory_dataset(), tmp_path, replace(CONFIG, steps=1, weights={"order": 0.5, "depth": 2.0}))
+    (figures,) = logged(tmp_path)
+    assert figures["loss/total"] == pytest.approx(0.5 + 1.0 + 2.0, rel=1e-4)
+
+
+def test_a_compiled_network_learns_the_same(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graphs are taken down and run; what a compiler makes of them is not this test's matter."""
+    compiled: list[object] = []
+
+    def traced(self: torch.nn.Module) -> None:
+        compiled.append(self)
+        torch.nn.Module.compile(self, backend="eager")
+
+    dataset, config = memory_dataset(), replace(CONFIG, steps=2)
+    pretrain(dataset, tmp_path / "plain", config)
+    monkeypatch.setattr(PretextModel, "compile", traced)
+    pretrain(dataset, tmp_path / "compiled", replace(config, compile=True))
+    plain, ours = (logged(tmp_path / name)[-1] for name in ("plain", "compiled"))
+    assert compiled and ours["loss/total"] == pytest.approx(plain["loss/total"], rel=1e-4)
 
 
 def test_one_task_alone_is_a_run_too(memory_dataset: MakeDataset, tmp_path: Path) -> None:
