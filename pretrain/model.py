@@ -16,11 +16,11 @@ from catseye.pretrain.recompute import recompute_children
 from catseye.pretrain.tasks import TASKS, Encoded, Task, TaskOutput
 
 SHARED_LEVEL = 2
-"""The last feature map that every task reads: stride 16."""
+"""The last feature map that all tasks on a clip's frames read: stride 16."""
 
 
 class PretextOutput(NamedTuple):
-    """Results by task, and ``shared``, the map (B · T, C, h, w) float32 at which gradients are compared."""
+    """Results by task, and ``shared``, the map (N, C, h, w) float32 at which gradients are compared."""
 
     tasks: dict[str, TaskOutput]
     shared: Tensor
@@ -71,13 +71,20 @@ class PretextModel(nn.Module):
         # Mixed precision of the training framework would round what goes in as well: times, intrinsics and
         # pictures, which the photometric loss compares at a 255th.
         clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
-        jittered = jitter(clean.flatten(0, 1), strength=self.jitter_strength)
+        encoded = Encoded(
+            batch=batch,
+            clean=clean,
+            encoder=self.encode,
+            jitter=self.jitter,
+        )
         with torch.autocast(clean.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            maps = self.encode(jittered)
-            features = [torch.unflatten(level, 0, clean.shape[:2]) for level in maps]
-            encoded = Encoded(batch=batch, clean=clean, features=features)
             results = {name: self.task(name)(encoded) for name in self.task_names}
-        return PretextOutput(results, maps[SHARED_LEVEL])
+        return PretextOutput(results, encoded.passes[0][SHARED_LEVEL])
+
+    def jitter(self, rgb: Tensor) -> Tensor:
+        """Frames (N, 3, H, W) with photometric jitter, in float32 whatever surrounds it."""
+        with torch.autocast(rgb.device.type, enabled=False):
+            return jitter(rgb, strength=self.jitter_strength)
 
     def encode(self, rgb: Tensor) -> list[Tensor]:
         """Maps of (N, 3, H, W) frames in [0, 1], float32 whatever they were computed in."""

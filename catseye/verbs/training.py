@@ -17,23 +17,47 @@ def pretrain(
     encoder: Annotated[
         str, typer.Option(help="timm network with maps at strides 4, 8, 16, 32.")
     ] = "resnet18",
+    tasks: Annotated[
+        str, typer.Option(help="Comma-separated: order, future, depth; to compare: simclr, vicreg, dense.")
+    ] = "order,future,depth",
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 5000,
-    batch: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Clips a process and batch.")] = 4,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches a step.")] = 1,
     learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
+    balance: Annotated[
+        str, typer.Option(help="How losses become one gradient: start, gradnorm or pcgrad.")
+    ] = "start",
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs, or processes on the CPU, of this machine; torchrun does more.")
+    ] = 1,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Less memory, more time: activations are computed again.")
+    ] = False,
+    compile_network: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     precision: Precision = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
     seed: Seed = 0,
 ) -> None:
-    """Unlabelled dataset to encoder: frame order, future frames and depth, jointly."""
+    """Unlabelled dataset to encoder: frame order, future frames and depth, jointly.
+
+    Several GPUs: --devices N. Several machines: torchrun --nnodes M --nproc-per-node N -m catseye pretrain …
+    with the run's folder on a disk that all share.
+    """
     from catseye.capture.dataset import open_dataset
     from catseye.pretrain.pretraining import PretrainConfig
     from catseye.pretrain.pretraining import pretrain as run_pretrain
 
     config = PretrainConfig(
         encoder=encoder,
+        tasks=tuple(name.strip() for name in tasks.split(",")),
         steps=steps,
         batch=batch,
+        accumulate=accumulate,
         lr=learning_rate,
+        balance=balance,  # type: ignore[arg-type]  # checked there
+        devices=devices,
+        recompute=recompute,
+        compile=compile_network,
         precision=precision,
         workers=workers,
         seed=seed,

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from catseye.pretrain.tasks.dense import Dense
 from catseye.pretrain.tasks.depth import Depth
 from catseye.pretrain.tasks.future import Future
 from catseye.pretrain.tasks.order import Order
+from catseye.pretrain.tasks.simclr import SimCLR
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
+from catseye.pretrain.tasks.vicreg import VICReg
 
-TASKS: dict[str, type[Task]] = {"order": Order, "future": Future, "depth": Depth}
+TASKS: dict[str, type[Task]] = {
+    "order": Order,
+    "future": Future,
+    "depth": Depth,
+    "simclr": SimCLR,
+    "vicreg": VICReg,
+    "dense": Dense,
+}
 
 __all__ = ["TASKS", "Encoded", "Task", "TaskOutput"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from catseye.pretrain.clip_batch import ClipBatch
@@ -13,17 +16,31 @@ from catseye.pretrain.encoder import Encoder
 
 @dataclass(frozen=True)
 class Encoded:
-    """A batch of B clips of T frames after its one pass through the encoder.
+    """A batch of B clips of T frames, and its passes through the encoder.
 
     Args:
         batch: times, speeds and intrinsics.
         clean: (B, T, 3, H, W) float RGB in [0, 1], as decoded.
-        features: of the *jittered* frames, (B, T, C, h, w) float32 at the encoder's strides.
+        encoder: gives the maps (N, C, h, w) float32, at its strides, of (N, 3, H, W) frames in [0, 1].
+        jitter: photometric jitter of (N, 3, H, W) frames.
     """
 
     batch: ClipBatch
     clean: Tensor
-    features: list[Tensor]
+    encoder: Callable[[Tensor], list[Tensor]]
+    jitter: Callable[[Tensor], Tensor]
+    passes: list[list[Tensor]] = field(default_factory=list)
+
+    def encode(self, rgb: Tensor) -> list[Tensor]:
+        """Maps of a task's own views (N, 3, H, W); the tasks that share frames share ``features``."""
+        self.passes.append(self.encoder(rgb))
+        return self.passes[-1]
+
+    @cached_property
+    def features(self) -> list[Tensor]:
+        """Maps of the *jittered* frames, (B, T, C, h, w), encoded once for all tasks."""
+        maps = self.encode(self.jitter(self.clean.flatten(0, 1)))
+        return [torch.unflatten(level, 0, self.clean.shape[:2]) for level in maps]
 
 
 class TaskOutput(NamedTuple):
