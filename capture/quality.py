@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from catseye.capture.corruption import FILL_SHARE, filled_share, torn_share
 from catseye.capture.geometry import Image, Planes
@@ -58,6 +59,7 @@ the greatest, of the other changes within half a second."""
 _SMALL = (40, 24)
 _BLOCKS = (10, 6)
 _MOTION_STEP_S = 0.2
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class FrameScores:
 
     Args:
         brightness: mean level.
-        sharpness: variance of the Laplacian.
+        sharpness: variance of the Laplacian; as motion and obstruction at the last look, see ``Scorer``.
         motion: change of level over the last 0.2 s, or since the previous frame where that is longer ago: the
             upper quartile over a 10×6 grid of blocks of each block's mean absolute difference. The quartile
             keeps one passing car from looking like ego motion, and a plain sky from hiding it. NaN for the
@@ -95,12 +97,18 @@ class FrameScores:
 
 
 class Scorer:
-    """Scores the frames of one file in order; remembers the last 0.2 s of them, very small."""
+    """Scores the frames of one file in order; remembers the last 0.2 s of them, very small.
+
+    What may last a single frame is looked for in each: damage, another scene, a picture that repeats. The
+    rest is looked at ten times a second at most, and holds until the next look.
+    """
 
     def __init__(self) -> None:
         self._recent: deque[tuple[float, NDArray[np.float32]]] = deque()
         self._last: deque[NDArray[np.float32]] = deque(maxlen=2)
         self._previous: Image | None = None
+        self._look = _Look(sharpness=float("nan"))
+        self._looked_s = 0.0
 
     def score(
         self,
@@ -124,24 +132,23 @@ class Scorer:
         half = cv2.resize(planes.y, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         small = cv2.resize(half, _SMALL, interpolation=cv2.INTER_AREA) * np.float32(gain)
         small += np.float32(offset)
-        edges = cv2.Laplacian(planes.y, cv2.CV_16S)
-        motion, obstruction = float("nan"), 0.0
-        if self._recent:
-            change = _blocks(cv2.absdiff(self._reference(time_s), small))
-            motion = _upper_quartile(change)
-            obstruction = obstructed_share(_blocks(small), change, _structure(small))
-        flat = np.asarray(small - small.mean(), dtype=np.float32)
-        jumps = [float(np.abs(flat - before).mean()) for before in self._last]
+        brightness = float(cv2.mean(small)[0])
+        flat = np.asarray(small - np.float32(brightness), dtype=np.float32)
+        jumps = [cv2.norm(flat, before, cv2.NORM_L1) / flat.size for before in self._last]
         self._last.appendleft(flat)
         identical = _identical(self._previous, planes.y)
+        if len(self._recent) < 2 or not 0 <= time_s - self._looked_s < _LOOK_S - 1e-6:
+            before = self._reference(time_s) if self._recent else None
+            self._look = _Look.at(small, before, sharpness=_sharpness(planes.y) * gain**2)
+            self._looked_s = time_s
         self._recent.append((time_s, small))
         self._previous = planes.y
         return FrameScores(
-            brightness=float(small.mean()),
-            sharpness=_variance(edges) * gain**2,
-            motion=motion,
+            brightness=brightness,
+            sharpness=self._look.sharpness,
+            motion=self._look.motion,
             identical=identical,
-            obstruction=obstruction,
+            obstruction=self._look.obstruction,
             damaged=damaged,
             torn=torn_share(source.y) if source is not None else 0.0,
             filled=filled_share(source) if source is not None else 0.0,
@@ -155,6 +162,23 @@ class Scorer:
         while len(self._recent) > 1 and self._recent[1][0] <= time_s - _MOTION_STEP_S + 1e-6:
             self._recent.popleft()
         return self._recent[0][1]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The scores that hold for some frames, see ``FrameScores``."""
+
+    sharpness: float
+    motion: float = float("nan")
+    obstruction: float = 0.0
+
+    @classmethod
+    def at(cls, small: NDArray[np.float32], before: NDArray[np.float32] | None, *, sharpness: float) -> Self:
+        if before is None:
+            return cls(sharpness)
+        change = _blocks(cv2.absdiff(before, small))
+        obstruction = obstructed_share(_blocks(small), change, _structure(small))
+        return cls(sharpness, _upper_quartile(change), obstruction)
 
 
 def frame_tags(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
@@ -233,8 +257,11 @@ def obstructed_share(
         structure: mean absolute deviation of its parts from its level.
     """
     light = (level > level.mean()).astype(np.uint8)
-    _, regions = cv2.connectedComponents(light, connectivity=4)
-    sky = np.isin(regions, np.unique(regions[0])) & (light > 0)
+    count, regions = cv2.connectedComponents(light, connectivity=4)
+    on_top = np.zeros(count, dtype=bool)
+    on_top[regions[0]] = True
+    on_top[0] = False  # the region of all that is not light
+    sky = on_top[regions]
     hidden = (change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE) & ~sky
     rest = change[~hidden & ~sky]
     return float(hidden.mean()) if rest.size and _upper_quartile(rest) >= WHILE_MOVING else 0.0
@@ -290,8 +317,9 @@ def _bridged(flags: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[
     return bridged
 
 
-def _variance(levels: NDArray[Any]) -> float:
-    """As cv2.meanStdDev squared, in a tenth of its time."""
+def _sharpness(luma: Image) -> float:
+    """Variance of the Laplacian: as cv2.meanStdDev squared, in a tenth of its time."""
+    levels = cv2.Laplacian(luma, cv2.CV_16S)
     mean_square = float(cv2.norm(levels, cv2.NORM_L2)) ** 2 / levels.size
     return mean_square - (float(cv2.sumElems(levels)[0]) / levels.size) ** 2
 

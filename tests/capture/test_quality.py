@@ -206,3 +206,27 @@ def test_a_picture_unlike_both_its_neighbours_is_damaged() -> None:
     assert spread_of(scores_of(pictures)) == []
     pictures[30] = np.vstack([pictures[30][: H // 2], np.roll(pictures[30][H // 2 :], 40, axis=1)])
     assert spread_of(scores_of(pictures)) == [(30, 31)]
+
+
+def test_what_lasts_is_looked_at_ten_times_a_second_and_what_may_not_in_every_frame() -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (H, W), dtype=np.uint8) for _ in range(100)]
+    fast, slow = scores_of(noise, fps=100), scores_of(noise[:10], fps=5)
+    for name in ("sharpness", "motion"):
+        assert 9 <= len({getattr(score, name) for score in fast[1:]}) <= 11
+        assert len({getattr(score, name) for score in slow}) == 10
+    for name in ("brightness", "jump", "jump_over"):
+        assert len({getattr(score, name) for score in fast[2:]}) > 90  # some means are equal
+    held = scores_of([*noise[:50], *noise[49:50] * 2], fps=100)
+    assert [score.identical for score in held[49:]] == [False, True, True]
+
+
+def test_a_clock_that_goes_back_is_looked_at_anew() -> None:
+    rng = np.random.default_rng(0)
+    scorer = Scorer()
+    found = [
+        scorer.score(Planes(rng.integers(0, 255, (H, W), dtype=np.uint8), CHROMA, CHROMA), time_s=time_s)
+        for time_s in (10.0, 10.05, 10.1, 3.0, 3.05)
+    ]
+    sharpness = [score.sharpness for score in found]
+    assert sharpness[1] == sharpness[2] != sharpness[3] == sharpness[4]
