@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from catseye.capture.checksums import GroupChecksum
+from catseye.capture.checksums import Checksums
 from catseye.capture.display import pixel_aspect
 from catseye.capture.sources import open_container
 
@@ -55,11 +55,10 @@ class FrameTimes:
         start, stop = np.searchsorted(self.pts, (first, last))
         return [int(pts) for pts in self.pts[start:stop].tolist()]
 
-    def checksum(self, pts: int) -> int:
-        """A frame's, or -1 where there is no such frame."""
-        place = int(np.searchsorted(self.pts, pts))
-        found = place < len(self.pts) and self.pts[place] == pts
-        return int(self.checksums[place]) if found else -1
+    def checksums_of(self, wanted: Sequence[int]) -> dict[int, int]:
+        """By pts; of what is no frame, anything."""
+        places = np.minimum(np.searchsorted(self.pts, wanted), len(self.pts) - 1)
+        return dict(zip(wanted, self.checksums[places].tolist(), strict=True))
 
 
 class ExactVideo:
@@ -80,6 +79,7 @@ class ExactVideo:
     def __init__(self, path: Path, times: FrameTimes, *, time_base: Fraction) -> None:
         self._path, self._times, self._time_base = path, times, time_base
         self._checks = len(times.checksums) > 0
+        self._expected: dict[int, int] = {}
         self._open()
 
     def pictures(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
@@ -94,6 +94,8 @@ class ExactVideo:
             if self._position is None or not key <= self._position < run[0]:
                 self._start(key)
             needless = set(self._times.between(key, run[-1])).difference(run) if self._skips else set()
+            if self._checks:
+                self._expected = self._times.checksums_of(run)
             for pts in run:
                 yield self._advance(pts, needless)
 
@@ -114,8 +116,7 @@ class ExactVideo:
         self.aspect = pixel_aspect(self._stream)
         self._codec = self._stream.codec_context
         self._codec.thread_count = 1
-        self._group = GroupChecksum(self._stream)
-        self._checksums: dict[int, int | None] = {}
+        self._checksums = Checksums(self._stream)
         self._skips = self._codec.name in _SKIPS_EXACTLY
         self._skipping = False
         self._packets = _NOTHING
@@ -126,7 +127,7 @@ class ExactVideo:
         """Make ready to decode from a key frame, or from one before it where seeking is coarse."""
         self._position = None
         self._decoded.clear()
-        self._checksums.clear()
+        self._checksums.found.clear()
         place, step = int(np.searchsorted(self._times.keys, key)), 1
         target = key
         while not self._lands(target, key):
@@ -166,7 +167,7 @@ class ExactVideo:
             if picture.pts is not None and picture.pts >= pts:
                 if picture.pts > pts or picture.is_corrupt:
                     break
-                if self._checks and self._checksums.get(pts) != self._times.checksum(pts):
+                if self._checks and self._checksums.found.get(pts) != self._expected[pts]:
                     raise ValueError(f"does not hold what was written, at pts {pts}")
                 self._position = pts
                 return picture
@@ -189,7 +190,7 @@ class ExactVideo:
                 self._codec.skip_frame = "NONREF" if skip else "DEFAULT"
                 self._skipping = skip
             if self._checks and packet.size:
-                self._note(packet)
+                self._checksums.add(packet)
             try:
                 self._decoded.extend(self._codec.decode(packet))
             except av.FFmpegError:
@@ -197,12 +198,6 @@ class ExactVideo:
                     raise
                 self._packets = _NOTHING
                 self._decoded.extend(self._codec.decode(None))
-
-    def _note(self, packet: Packet[VideoStream]) -> None:
-        """Keep a packet's checksum until its picture comes out; none where two have one time."""
-        checksum = self._group.add(packet)
-        if packet.pts is not None:
-            self._checksums[packet.pts] = None if packet.pts in self._checksums else checksum
 
     def _demuxed(self) -> Iterator[Packet[VideoStream]]:
         try:

@@ -53,6 +53,7 @@ def rows(clips: int, frames: int) -> list[Clip]:
                 shard=f"shards/{index // 30:016x}-000.mp4",
                 shard_pts=pts - pts[0],
                 shard_key_flags=np.arange(frames) % 25 == 0,
+                shard_checksums=rng.integers(0, 2**32, frames, dtype=np.uint32),
                 tags=frozenset(),
                 usable=True,
                 reason="",
