@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from catseye.capture.checksums import frame_checksums
+from catseye.capture.checksums import Checksums, frame_checksums
 from catseye.capture.clips import ClipReader, CorruptClip, Request
 from catseye.capture.dataset import Dataset, open_dataset
 from catseye.capture.geometry import Image
@@ -86,6 +86,29 @@ def test_no_flipped_byte_of_the_packets_gives_another_picture(
                 np.testing.assert_array_equal(found, expected)
         # Only what lies behind the byte in its group is lost.
         assert 0 < lost <= 25 + 3
+
+
+def test_no_flipped_byte_of_the_decoders_configuration_gives_a_picture(
+    dataset: Dataset, flipped: Callable[..., list[Image | CorruptClip]]
+) -> None:
+    path = Path(dataset.url) / dataset.clips[0].shard
+    with av.open(str(path)) as container:
+        configuration = container.streams.video[0].codec_context.extradata
+    assert configuration
+    first = path.read_bytes().index(configuration)
+    for place in range(first, first + len(configuration)):
+        assert all(isinstance(found, CorruptClip) for found in flipped(place, 1, 15))
+
+
+def test_frames_of_one_time_have_none(dataset: Dataset) -> None:
+    with av.open(str(Path(dataset.url) / dataset.clips[0].shard)) as container:
+        checksums = Checksums(container.streams.video[0])
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    packets[3].pts = packets[2].pts
+    for packet in packets[:5]:
+        checksums.add(packet)
+    assert len(checksums.found) == 4 and checksums.found[packets[2].pts] is None
+    assert None not in [checksums.found[packets[place].pts] for place in (0, 1, 4)]
 
 
 def test_no_flipped_byte_of_the_tables_gives_another_picture(
