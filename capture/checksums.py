@@ -1,9 +1,10 @@
 """Checksums that tell whether a shard still holds what was written.
 
 A decoder often takes flipped bits without a word, and gives another picture. So the manifest has one CRC-32
-(ISO 3309, as in zlib) for each frame: of the decoder's configuration and then of all packets of its group in
-decoding order, from the key frame's up to its own. That is all that a picture can depend on, and nothing of
-it can be lost, swapped or repeated without changing the sum.
+(ISO 3309, as in zlib) for each frame: of the decoder's configuration, then of the packets of its group that
+others refer to, in decoding order from the key frame's on, and last of its own. That is all that a picture
+can depend on, and nothing of it can be lost, swapped or repeated without changing the sum. What nothing
+refers to is in no other sum, so that a reader may pass over it unread.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from catseye.capture.sources import open_container
+
+_SLICE = 1
+"""nal_unit_type of a slice of a picture that is not an IDR picture, which is no key frame."""
 
 
 class Checksums:
@@ -35,9 +39,22 @@ class Checksums:
 
     def add(self, packet: Packet[VideoStream]) -> None:
         content: Any = packet  # it is a buffer, though not every version of PyAV says so
-        self._sum = crc32(content, self._configuration if packet.is_keyframe else self._sum)
+        checksum = crc32(content, self._configuration if packet.is_keyframe else self._sum)
+        if is_referred_to(packet):
+            self._sum = checksum
         pts, found = packet.pts, self.found
-        found[pts] = self._sum if pts not in found else None
+        found[pts] = checksum if pts not in found else None
+
+
+def is_referred_to(packet: Packet[VideoStream]) -> bool:
+    """Whether others may be predicted from a shard's packet.
+
+    It says so in the header of its first slice, behind a length of four bytes: nal_ref_idc is 0 where nothing
+    refers to it (ITU-T H.264, 7.4.1; ISO/IEC 14496-15, 5.3.3).
+    """
+    content: Any = packet
+    head = memoryview(content)[4:5].tobytes()
+    return not head or head[0] & 0x60 != 0 or head[0] & 0x1F != _SLICE
 
 
 def frame_checksums(path: Path) -> dict[int | None, int | None]:

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from catseye.capture.checksums import Checksums
+from catseye.capture.checksums import Checksums, is_referred_to
 from catseye.capture.display import pixel_aspect
 from catseye.capture.sources import open_container
 
@@ -186,11 +186,13 @@ class ExactVideo:
             if packet is None:
                 return
             skip = packet.pts in needless
+            if self._checks and packet.size:
+                if skip and not is_referred_to(packet):
+                    continue
+                self._checksums.add(packet)
             if skip != self._skipping:
                 self._codec.skip_frame = "NONREF" if skip else "DEFAULT"
                 self._skipping = skip
-            if self._checks and packet.size:
-                self._checksums.add(packet)
             try:
                 self._decoded.extend(self._codec.decode(packet))
             except av.FFmpegError:
