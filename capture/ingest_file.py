@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from catseye.capture.checksums import frame_checksums
 from catseye.capture.clip_split import Span, frame_durations, gap_length, split
 from catseye.capture.dataset import SHARDS_NAME, ClipOptions
 from catseye.capture.geometry import letterbox, planes_to_rgb, resize_planes
@@ -166,6 +168,7 @@ def _clips(
     durations = frame_durations(pts, gap=gap)
     shard_pts = np.array([place.pts for place in frames.placed], dtype=np.int64)
     shard_keys = np.array([place.key for place in frames.placed], dtype=bool)
+    checksums = _checksums(frames.placed, shards)
     key_flags = np.array(frames.key_flags, dtype=bool)
     spans = split(
         pts,
@@ -200,6 +203,7 @@ def _clips(
             shard=f"{SHARDS_NAME}/{shards.name(frames.placed[span.start].shard)}",
             shard_pts=shard_pts[at],
             shard_key_flags=shard_keys[at],
+            shard_checksums=checksums[at],
             tags=tags,
             usable=not tags,
             reason=reason_for(tags),
@@ -217,6 +221,12 @@ def _clips(
         )
 
     return [clip(span) for span in spans]
+
+
+def _checksums(placed: Sequence[Placed], shards: ShardWriter) -> NDArray[np.uint32]:
+    """Of each frame, as its shard now lies on the disk; a shard is read once."""
+    found = {shard: frame_checksums(shards.path(shard)) for shard in sorted({at.shard for at in placed})}
+    return np.array([found[at.shard][at.pts] for at in placed], dtype=np.uint32)
 
 
 def _median(values: Iterable[float]) -> float:
