@@ -15,9 +15,9 @@ import av
 from av.video.stream import VideoStream
 
 from catseye.capture import journal
+from catseye.capture.backoff import Backoff
 from catseye.capture.journal import PROXY_SUFFIX, ClockStepped, Entry, Gap, SegmentClosed
 from catseye.capture.live import LivePacket
-from catseye.capture.recording.backoff import Backoff
 from catseye.capture.recording.names import SegmentNames
 from catseye.capture.recording.options import RecordOptions, TelemetryLog
 from catseye.capture.recording.packet_queue import Connected, Dropped, Item, Lost
@@ -90,7 +90,7 @@ class FootageWriter:
         self._names = SegmentNames(folder)
         self._followed: str | None = None
         self._source: Connected | None = None
-        self._repair = TimestampRepair(time_base=Fraction(1), longest_step_s=options.longest_step_s)
+        self._repair = TimestampRepair(time_base=Fraction(1), longest_step_s=options.max_gap_s)
         self._template: VideoStream | None = None
         self._parameters = b""
         self._segment: Segment | None = None
@@ -113,9 +113,10 @@ class FootageWriter:
             elif isinstance(item, Connected):
                 self._source, self._template, self._parameters = item, item.stream, b""
                 self._repair = TimestampRepair(
-                    time_base=item.time_base, longest_step_s=self._options.longest_step_s
+                    time_base=item.time_base, longest_step_s=self._options.max_gap_s
                 )
             elif isinstance(item, Lost):
+                self._drop(item.packets)
                 self._end(item.reason)
             elif isinstance(item, Dropped):
                 self._drop(item.packets)
