@@ -204,7 +204,8 @@ class FootageWriter:
         self._clock_was_set = False
         self._disk_backoff.reset()
         if self._gap is not None:
-            self._note_gap(packet.utc_ns, packet.monotonic_ns)
+            utc_ns = time.time_ns() if packet.clock == "file" else packet.utc_ns
+            self._note_gap(utc_ns, packet.monotonic_ns)
         if self._left_a_part:
             self._left_a_part = False
             salvage_folder(self._folder)
@@ -309,16 +310,17 @@ class FootageWriter:
         return str(jump)
 
     def _gap_since_last_run(self) -> _GapStart | None:
-        ends = [
-            entry.start_utc + timedelta(seconds=entry.duration_s)
-            if isinstance(entry, SegmentClosed)
-            else entry.to_utc
-            for entry in journal.read(self._folder)
-            if isinstance(entry, (SegmentClosed, Gap))
-        ]
-        if not ends or self._is_proxy:
+        told = [entry for entry in journal.read(self._folder) if isinstance(entry, (SegmentClosed, Gap))]
+        if not told or self._is_proxy:
             return None
-        ago_ns = time.time_ns() - ns_of(ends[-1])
+        last = told[-1]
+        if isinstance(last, Gap):
+            end_utc = last.to_utc
+        elif last.clock == "file":  # filmed whenever it was, which says nothing of when it was played
+            return None
+        else:
+            end_utc = last.start_utc + timedelta(seconds=last.duration_s)
+        ago_ns = time.time_ns() - ns_of(end_utc)
         return _GapStart(time.monotonic_ns() - ago_ns, _NOT_RUNNING)
 
     def _note_gap(self, utc_ns: int, monotonic_ns: int) -> None:
