@@ -5,10 +5,10 @@
 A real RTSP server (GStreamer's, see ``numbered_rtsp.py``) films 25 numbered pictures a second, whoever looks,
 and breaks the recorder's connection at random instants. Of every picture from the first recorded to the last
 the footage is searched for its number. Those that are not there must lie in a gap that the journal states by
-its own clock: one from the last frame before them to the first after them, give or take a frame
-and a half. That clock is the arrival of packets, and so late by what a camera holds back at first; by how
-much at worst is stated too. Cases go to ``results/rtsp_drops.jsonl``, and those that are there are not run again
-unless the recorder has changed.
+its own clock: one from the last frame before them to the first after them, give or take a frame and a half.
+That clock is the arrival of packets, and so late by what a camera holds back at first, at worst by what is
+stated too. Cases go to ``results/rtsp_drops.jsonl``, and those that are there are not run again unless the
+recorder has changed.
 
 Bounds: no frame that was sent is missing outside the stated gaps, every drop has its gap, and every closed
 segment is what the journal says and decodes whole. Exits 1 when one is missed.
