@@ -21,7 +21,7 @@ from catseye.capture.near_duplicates import Sample, SceneHasher, to_columns
 from catseye.capture.quality import CORRUPT, DARK, FROZEN, OBSTRUCTED, STATIONARY, FrameScores, Scorer
 from catseye.capture.redaction import Redact, blur, find_boxes
 from catseye.capture.shards import Placed, ShardWriter
-from catseye.capture.sources import VideoFile, VideoInfo
+from catseye.capture.sources import VideoFile, VideoInfo, seconds
 from catseye.errors import InputError
 
 MIN_CLIP_S = 1.0
@@ -97,7 +97,7 @@ def ingest_file(
             frames.samples.append(hasher.samples(scaled.y, time_s=frame.time_s))
             if redact is not None:
                 scaled = blur(scaled, box.scale_boxes(find_boxes(redact, planes_to_rgb(frame.planes))))
-            since_first_s = float((frame.pts - frames.pts[0]) * video.info.time_base)
+            since_first_s = seconds(frame.pts - frames.pts[0], video.info.time_base)
             frames.placed.append(shards.write(scaled, box, time_s=since_first_s))
     if not frames.pts:
         raise InputError(path, "has no frame that can be decoded", "record or copy it again")
@@ -215,7 +215,7 @@ def _clips(
             sharpness=_median(score.sharpness for score in scores),
             motion=_median(score.motion for score in scores),
             obstruction=_median(score.obstruction for score in scores),
-            corruption=max(1.0 if score.damaged else max(score.torn, score.filled) for score in scores),
+            corruption=max(_corruption(score) for score in scores),
             scene_hashes=scene_hashes,
             scene_start=scene_start,
         )
@@ -227,6 +227,11 @@ def _checksums(placed: Sequence[Placed], shards: ShardWriter) -> NDArray[np.uint
     """Of each frame, as its shard now lies on the disk; a shard is read once."""
     found = {shard: frame_checksums(shards.path(shard)) for shard in sorted({at.shard for at in placed})}
     return np.array([found[at.shard][at.pts] for at in placed], dtype=np.uint32)
+
+
+def _corruption(score: FrameScores) -> float:
+    """The greatest share of a picture that is damaged, as far as it was looked at."""
+    return 1.0 if score.damaged else max(np.nan_to_num([score.torn, score.filled]).tolist())
 
 
 def _median(values: Iterable[float]) -> float:

@@ -76,7 +76,7 @@ class FrameScores:
         identical: whether nothing has changed since the previous frame.
         obstruction: share of the picture that something on the lens seems to hide, see ``obstructed_share``.
         damaged: whether the decoder knows that the picture is not what was recorded.
-        torn, filled: see ``corruption``.
+        torn, filled: see ``corruption``; NaN where they were not looked for.
         key: whether it is a key frame of the source.
         jump: mean absolute difference from the previous frame, both less their means: a flash or a tunnel's
             mouth changes the mean, another scene all the rest.
@@ -99,8 +99,9 @@ class FrameScores:
 class Scorer:
     """Scores the frames of one file in order; remembers the last 0.2 s of them, very small.
 
-    What may last a single frame is looked for in each: damage, another scene, a picture that repeats. The
-    rest is looked at ten times a second at most, and holds until the next look.
+    What may last a single frame is looked for in each: another scene, a picture that repeats, a key frame's
+    damage. The rest is looked at ten times a second at most. What is seen holds until the next look; damage
+    is handed on from frame to frame, so that the next look finds it too.
     """
 
     def __init__(self) -> None:
@@ -137,12 +138,16 @@ class Scorer:
         jumps = [cv2.norm(flat, before, cv2.NORM_L1) / flat.size for before in self._last]
         self._last.appendleft(flat)
         identical = _identical(self._previous, planes.y)
-        if len(self._recent) < 2 or not 0 <= time_s - self._looked_s < _LOOK_S - 1e-6:
+        due = len(self._recent) < 2 or not 0 <= time_s - self._looked_s < _LOOK_S - 1e-6
+        if due:
             before = self._reference(time_s) if self._recent else None
             self._look = _Look.at(small, before, sharpness=_sharpness(planes.y) * gain**2)
             self._looked_s = time_s
         self._recent.append((time_s, small))
         self._previous = planes.y
+        torn = filled = float("nan")
+        if source is not None and (due or key):
+            torn, filled = torn_share(source.y), filled_share(source)
         return FrameScores(
             brightness=brightness,
             sharpness=self._look.sharpness,
@@ -150,8 +155,8 @@ class Scorer:
             identical=identical,
             obstruction=self._look.obstruction,
             damaged=damaged,
-            torn=torn_share(source.y) if source is not None else 0.0,
-            filled=filled_share(source) if source is not None else 0.0,
+            torn=torn,
+            filled=filled,
             key=key,
             jump=jumps[0] if jumps else 0.0,
             jump_over=jumps[1] if len(jumps) > 1 else 0.0,
@@ -332,10 +337,13 @@ def _identical(before: Image | None, after: Image) -> bool:
 
 def _corrupt(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
     """What the decoder told of and what shows, up to the next key frame: the rest is predicted from it."""
-    torn = np.array([s.torn for s in scores], dtype=np.float64)
-    usual = float(np.median(torn)) if torn.size else 0.0
-    corrupt = np.array([s.damaged or s.filled >= FILL_SHARE for s in scores], dtype=bool)
-    corrupt |= (torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)
+    torn, filled = (np.array([getattr(s, name) for s in scores]) for name in ("torn", "filled"))
+    looked = ~np.isnan(torn)
+    usual = float(np.median(torn[looked])) if looked.any() else 0.0
+    shows = looked & ((filled >= FILL_SHARE) | ((torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)))
+    for at in range(len(scores) - 1, 0, -1):  # it may have begun right after the look before
+        shows[at - 1] |= shows[at] and not scores[at].key and not looked[at - 1]
+    corrupt = shows | np.array([s.damaged for s in scores], dtype=bool)
     for at in range(1, len(scores)):
         corrupt[at] |= corrupt[at - 1] and not scores[at].key
     return corrupt | _strays(scores)
