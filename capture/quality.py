@@ -44,6 +44,10 @@ OBSTRUCTED_SPAN_S = 5.0
 HIDDEN_STRUCTURE, HIDDEN_CHANGE, WHILE_MOVING = 2.5, 1.5, 2.5
 """See ``obstructed_share``; in levels."""
 
+NIGHT_BELOW, BONNET_WIDTH = 70.0, 0.8
+"""Mean level of a picture below which its sky may be dark, and the share of the lower edge that a bonnet
+spans; see ``obstructed_share``."""
+
 TORN_FROM, TORN_RATIO = 0.008, 4.0
 """Share of torn block edges from which on a picture is damaged, and by how much it must exceed the median of
 the pictures around it: what is drawn into a picture has such edges too, in all of them."""
@@ -253,23 +257,35 @@ def obstructed_share(
 
     Hidden is a cell without structure that does not change while the rest of the picture moves: its structure
     is less than ``HIDDEN_STRUCTURE``, its change less than ``HIDDEN_CHANGE``, and the upper quartile of the
-    others' changes ``WHILE_MOVING`` or more. The sky is like that too, so cells lighter than the picture's
-    mean count neither way where they join the upper edge; snow or a drop against the sky is missed for that.
+    others' changes ``WHILE_MOVING`` or more. Two things that are like that hide nothing and count neither
+    way. The sky joins the upper edge and is lighter than the picture's mean, or that mean is a night's. The
+    vehicle's own bonnet lies along the lower edge, in the lowest third. What hides just these parts is
+    missed.
 
     Args:
         level: (rows, columns) mean level of each cell.
         change: mean absolute change over the motion step.
         structure: mean absolute deviation of its parts from its level.
     """
-    light = (level > level.mean()).astype(np.uint8)
-    count, regions = cv2.connectedComponents(light, connectivity=4)
+    plain = (change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE)
+    mean = level.mean()
+    aside = _joined_to_top(level > mean)
+    if mean < NIGHT_BELOW:
+        aside |= _joined_to_top(plain)
+    if plain[-1].mean() >= BONNET_WIDTH:
+        aside[-(len(plain) // 3) :] |= _joined_to_top(plain[::-1])[::-1][-(len(plain) // 3) :]
+    hidden = plain & ~aside
+    rest = change[~hidden & ~aside]
+    return float(hidden.mean()) if rest.size and _upper_quartile(rest) >= WHILE_MOVING else 0.0
+
+
+def _joined_to_top(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those of the cells that a chain of them joins to the upper edge."""
+    count, regions = cv2.connectedComponents(cells.astype(np.uint8), connectivity=4)
     on_top = np.zeros(count, dtype=bool)
     on_top[regions[0]] = True
-    on_top[0] = False  # the region of all that is not light
-    sky = on_top[regions]
-    hidden = (change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE) & ~sky
-    rest = change[~hidden & ~sky]
-    return float(hidden.mean()) if rest.size and _upper_quartile(rest) >= WHILE_MOVING else 0.0
+    on_top[0] = False  # the region of all the others
+    return on_top[regions]
 
 
 def steady(

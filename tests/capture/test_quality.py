@@ -175,6 +175,24 @@ def test_a_plain_sky_is_no_obstruction_nor_is_a_wall_before_a_standing_camera() 
     assert max(score.obstruction for score in scores_of(wall)) == 0
 
 
+def test_a_night_sky_and_the_own_bonnet_are_no_obstruction() -> None:
+    """Plain and still, they are in all of a vehicle's footage. A cloth by day, a blot at night are found."""
+    rng = np.random.default_rng(0)
+    dark = [np.asarray(picture // 3, np.uint8) for picture in driving(150)]
+    night = [np.vstack([np.full((H // 2, W), 12, np.uint8), picture[: H // 2]]) for picture in dark]
+    assert max(score.obstruction for score in scores_of([noisy(p, rng, 1.0) for p in night])) == 0
+    bonnet = [
+        np.vstack([picture[: 3 * H // 4], np.full((H // 4, W), 45, np.uint8)]) for picture in driving(150)
+    ]
+    assert max(score.obstruction for score in scores_of([noisy(p, rng, 1.0) for p in bonnet])) == 0
+    cloth = [
+        np.vstack([np.full((H // 3, W), 30, np.uint8), picture[: H - H // 3]]) for picture in driving(150)
+    ]
+    for covered in (cloth, [blot(picture) for picture in dark]):
+        scores = scores_of([noisy(picture, rng, 1.0) for picture in covered])
+        assert np.median([score.obstruction for score in scores]) >= OBSTRUCTED_FROM
+
+
 def one(**change: object) -> FrameScores:
     values = {"brightness": 100.0, "sharpness": 100.0, "motion": 10.0, "identical": False}
     return FrameScores(**{**values, **change})  # type: ignore[arg-type]  # as a test names them
