@@ -49,10 +49,15 @@ class ClipReader(FrameReader):
     def _keys(self, clip: Clip) -> NDArray[np.bool_]:
         return clip.shard_key_flags
 
+    def _checksums(self, clip: Clip) -> NDArray[np.uint32]:
+        return clip.shard_checksums
+
     def _open(self, file: str, times: FrameTimes) -> ExactVideo:
         return ExactVideo(self._fetch(file), times, time_base=TIME_BASE)
 
-    def _to_network(self, picture: VideoFrame, clip: Clip) -> Image:
+    def _to_network(self, picture: VideoFrame, clip: Clip, video: ExactVideo) -> Image:
+        if (picture.width, picture.height) != self._size:
+            raise ValueError(f"has a picture of {picture.width}x{picture.height}")
         box = letterbox(clip.width, clip.height, *self._size)
         planes = to_frame(picture, index=0, time_base=TIME_BASE).planes
         return pad_to_network(planes_to_rgb(crop_planes(planes, box)), box)

@@ -20,14 +20,14 @@ from catseye.capture.geometry import Image, Planes
 GRID = 8
 """Pixels between the block edges of H.264, HEVC and MPEG-2, which all have edges at its multiples."""
 
-STEP = 16
-"""Levels by which a step on an edge must exceed both steps beside it."""
+STEP = 16.5
+"""Levels by which the steps along an edge must exceed those beside them, on average."""
 
 FILL_SHARE = 0.1
 """Share of a picture that is one fill colour from which on it counts as damaged."""
 
 _MIDDLE, _GREEN_BELOW = 128, 8
-_EVERY = 4
+_EVERY = 8
 
 
 def torn_share(luma: Image) -> float:
@@ -39,26 +39,26 @@ def torn_share(luma: Image) -> float:
     height, width = (size // GRID * GRID for size in luma.shape)
     if min(height, width) <= GRID:
         return 0.0
-    inner = luma[:height, :width]
-    columns = [np.ascontiguousarray(inner[:, at::GRID]) for at in (6, 7, 8, 9)]
-    rows = [inner[at::GRID] for at in (6, 7, 8, 9)]
-    across = _steps(*(columns[i][:, : width // GRID - 1] for i in range(4)))
-    down = _steps(*(rows[i][: height // GRID - 1] for i in range(4)))
-    along = cv2.resize(across, (across.shape[1], height // GRID), interpolation=cv2.INTER_AREA) > STEP
-    below = cv2.resize(down, (width // GRID, down.shape[0]), interpolation=cv2.INTER_AREA) > STEP
-    return float((along.sum() + below.sum()) / (along.size + below.size))
+    whole = luma[:height, :width]
+    torn = [_torn_edges(picture) for picture in (whole, np.asarray(cv2.transpose(whole), dtype=np.uint8))]
+    return sum(int(np.count_nonzero(edges)) for edges in torn) / sum(edges.size for edges in torn)
 
 
 def filled_share(planes: Planes) -> float:
-    """Share of a picture that is just the middle grey or the green of zeros, by every fourth chroma pixel."""
-    u, v = planes.u[::_EVERY, ::_EVERY], planes.v[::_EVERY, ::_EVERY]
-    y = planes.y[:: 2 * _EVERY, :: 2 * _EVERY]
+    """Share of a picture that is just the middle grey or the green of zeros, by one pixel a macroblock."""
+    u, v = (np.ascontiguousarray(plane[::_EVERY, ::_EVERY]) for plane in (planes.u, planes.v))
+    y = np.ascontiguousarray(planes.y[:: 2 * _EVERY, :: 2 * _EVERY])
     grey = (y == _MIDDLE) & (u == _MIDDLE) & (v == _MIDDLE)
     green = (u < _GREEN_BELOW) & (v < _GREEN_BELOW)
-    return float((grey | green).mean())
+    return float(np.count_nonzero(grey | green) / y.size)
 
 
-def _steps(two_before: Image, before: Image, after: Image, two_after: Image) -> NDArray[np.int16]:
-    """By how much the step from ``before`` to ``after`` exceeds those on either side, pixel by pixel."""
+def _torn_edges(picture: Image) -> NDArray[np.bool_]:
+    """Which of the edges between one row of blocks and the next are torn, (columns, rows - 1) of blocks."""
+    edges, columns = picture.shape[0] // GRID - 1, picture.shape[1] // GRID
+    two_before, before, after, two_after = (picture[at::GRID][:edges] for at in range(GRID - 2, GRID + 2))
     beside = cv2.max(cv2.absdiff(before, two_before), cv2.absdiff(two_after, after))
-    return np.asarray(cv2.subtract(cv2.absdiff(after, before), beside, dtype=cv2.CV_16S), dtype=np.int16)
+    excess = cv2.subtract(cv2.absdiff(after, before), beside, dtype=cv2.CV_16S)
+    # Adding up rows takes a tenth of the time of adding up columns.
+    along = cv2.transpose(excess).reshape(columns, GRID, edges).sum(axis=1, dtype=np.int16)
+    return np.asarray(along > GRID * STEP)

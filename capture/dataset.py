@@ -62,7 +62,7 @@ class ClipOptions(Contract):
 class DatasetInfo(ClipOptions):
     """``dataset.json``: the options, what came of them, and the fingerprint of the rows."""
 
-    VERSION: ClassVar[str] = "1.1"
+    VERSION: ClassVar[str] = "1.2"
     REMEDY: ClassVar[str] = _REMEDY
 
     clips: int = Field(ge=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, groupby
 from pathlib import Path
@@ -20,6 +20,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from catseye.capture.checksums import Checksums, is_referred_to
+from catseye.capture.display import pixel_aspect
 from catseye.capture.sources import open_container
 
 _SKIPS_EXACTLY = frozenset({"h264"})
@@ -36,10 +38,12 @@ class FrameTimes:
     Args:
         pts: (T,) int64, strictly rising.
         keys: (K,) int64, those of them that are key frames.
+        checksums: (T,) uint32, see ``checksums``; empty where none are known.
     """
 
     pts: NDArray[np.int64]
     keys: NDArray[np.int64]
+    checksums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
 
     def key_before(self, pts: int) -> int:
         """The last key frame at or before a frame; the first frame where none is known."""
@@ -51,9 +55,16 @@ class FrameTimes:
         start, stop = np.searchsorted(self.pts, (first, last))
         return [int(pts) for pts in self.pts[start:stop].tolist()]
 
+    def checksums_of(self, wanted: Sequence[int]) -> dict[int, int]:
+        """By pts; of what is no frame, anything."""
+        places = np.minimum(np.searchsorted(self.pts, wanted), len(self.pts) - 1)
+        return dict(zip(wanted, self.checksums[places].tolist(), strict=True))
+
 
 class ExactVideo:
     """An open file and how far it has been decoded, by one thread.
+
+    ``aspect`` is its ``display.pixel_aspect``.
 
     Args:
         path: a file that FFmpeg can demux.
@@ -62,11 +73,13 @@ class ExactVideo:
 
     Raises:
         av.FFmpegError, OSError: it cannot be opened.
-        ValueError: it has no video stream, or one of another time base.
+        ValueError: it has no video stream, or one of another time base or an unknown codec.
     """
 
     def __init__(self, path: Path, times: FrameTimes, *, time_base: Fraction) -> None:
         self._path, self._times, self._time_base = path, times, time_base
+        self._checks = len(times.checksums) > 0
+        self._expected: dict[int, int] = {}
         self._open()
 
     def pictures(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
@@ -74,13 +87,15 @@ class ExactVideo:
 
         Raises:
             av.FFmpegError: what leads to one cannot be decoded.
-            ValueError: one is not there.
+            ValueError: one is not there, or what leads to it is not what was written.
         """
         for key, group in groupby(wanted, key=self._times.key_before):
             run = list(group)
             if self._position is None or not key <= self._position < run[0]:
                 self._start(key)
             needless = set(self._times.between(key, run[-1])).difference(run) if self._skips else set()
+            if self._checks:
+                self._expected = self._times.checksums_of(run)
             for pts in run:
                 yield self._advance(pts, needless)
 
@@ -96,8 +111,12 @@ class ExactVideo:
         self._stream: VideoStream = self._container.streams.video[0]
         if self._stream.time_base != self._time_base:
             raise ValueError(f"has the time base {self._stream.time_base}, not {self._time_base}")
+        if getattr(self._stream, "codec_context", None) is None:  # PyAV's types promise one
+            raise ValueError("has video of an unknown codec")
+        self.aspect = pixel_aspect(self._stream)
         self._codec = self._stream.codec_context
         self._codec.thread_count = 1
+        self._checksums = Checksums(self._stream)
         self._skips = self._codec.name in _SKIPS_EXACTLY
         self._skipping = False
         self._packets = _NOTHING
@@ -108,6 +127,7 @@ class ExactVideo:
         """Make ready to decode from a key frame, or from one before it where seeking is coarse."""
         self._position = None
         self._decoded.clear()
+        self._checksums.found.clear()
         place, step = int(np.searchsorted(self._times.keys, key)), 1
         target = key
         while not self._lands(target, key):
@@ -127,7 +147,7 @@ class ExactVideo:
 
     def _found_key(self, key: int) -> bool:
         """Whether the next key frame of the packets is not after ``key``; decoding begins with it."""
-        packets = self._container.demux(self._stream)
+        packets = self._demuxed()
         for packet in packets:
             if packet.is_keyframe and packet.pts is not None:
                 self._packets = chain((packet,), packets)
@@ -147,6 +167,8 @@ class ExactVideo:
             if picture.pts is not None and picture.pts >= pts:
                 if picture.pts > pts or picture.is_corrupt:
                     break
+                if self._checks and self._checksums.found.get(pts) != self._expected[pts]:
+                    raise ValueError(f"does not hold what was written, at pts {pts}")
                 self._position = pts
                 return picture
         raise ValueError(f"has no whole frame at pts {pts}")
@@ -164,6 +186,10 @@ class ExactVideo:
             if packet is None:
                 return
             skip = packet.pts in needless
+            if self._checks and packet.size:
+                if skip and not is_referred_to(packet):
+                    continue
+                self._checksums.add(packet)
             if skip != self._skipping:
                 self._codec.skip_frame = "NONREF" if skip else "DEFAULT"
                 self._skipping = skip
@@ -174,3 +200,9 @@ class ExactVideo:
                     raise
                 self._packets = _NOTHING
                 self._decoded.extend(self._codec.decode(None))
+
+    def _demuxed(self) -> Iterator[Packet[VideoStream]]:
+        try:
+            yield from self._container.demux(self._stream)
+        except IndexError:  # PyAV does not know of a stream that begins within the file
+            return

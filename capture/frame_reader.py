@@ -23,6 +23,8 @@ from catseye.errors import CatseyeError
 _Places = defaultdict[int, list[tuple[int, int]]]
 """For each time stamp wanted of a file, the requests that want it and where in their results it goes."""
 
+_NO_CHECKSUMS = np.zeros(0, dtype=np.uint32)
+
 
 class CorruptClip(CatseyeError):  # noqa: N818 - it is the clip that is corrupt, and the sampler goes on
     """A clip's frames cannot be read. The message names the clip and the file."""
@@ -118,13 +120,21 @@ class FrameReader(ABC):
     def _keys(self, clip: Clip) -> NDArray[np.bool_]:
         """Which of them are key frames."""
 
+    def _checksums(self, clip: Clip) -> NDArray[np.uint32]:
+        """Their checksums, see ``checksums``; empty where none are known."""
+        return _NO_CHECKSUMS
+
     @abstractmethod
     def _open(self, file: str, times: FrameTimes) -> ExactVideo:
         """Open that file, on this machine."""
 
     @abstractmethod
-    def _to_network(self, picture: VideoFrame, clip: Clip) -> Image:
-        """A picture of it as network input: RGB (H, W, 3) uint8."""
+    def _to_network(self, picture: VideoFrame, clip: Clip, video: ExactVideo) -> Image:
+        """A picture of it as network input: RGB (H, W, 3) uint8.
+
+        Raises:
+            ValueError: the picture is not of the clip's size.
+        """
 
     def _read_file(
         self, file: str, places: _Places, requests: Sequence[Request], results: list[Image | CorruptClip]
@@ -134,10 +144,10 @@ class FrameReader(ABC):
         while pending:
             done = 0
             try:
-                for picture in self._video(file).pictures(pending):
-                    number, row = places[pending[done]][0]
-                    rgb = self._to_network(picture, requests[number].clip)
-                    for number, row in places[pending[done]]:
+                video = self._video(file)
+                for pts, picture in zip(pending, video.pictures(pending), strict=True):
+                    rgb = self._to_network(picture, requests[places[pts][0][0]].clip, video)
+                    for number, row in places[pts]:
                         found = results[number]
                         if not isinstance(found, CorruptClip):
                             found[row] = rgb
@@ -175,7 +185,8 @@ class FrameReader(ABC):
         keys = np.concatenate([np.zeros(0, bool), *(self._keys(clip) for clip in rows)])
         if not len(pts) or not (np.diff(pts) > 0).all():
             raise ValueError("has frames whose times do not rise, and cannot be told apart by them")
-        return FrameTimes(pts=pts, keys=pts[keys])
+        sums = np.concatenate([_NO_CHECKSUMS, *(self._checksums(clip) for clip in rows)])
+        return FrameTimes(pts=pts, keys=pts[keys], checksums=sums if len(sums) == len(pts) else _NO_CHECKSUMS)
 
     def _drop(self, file: str) -> None:
         video = self._videos.pop(file, None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import socket
 import threading
 from collections import deque
 
+from catseye.capture.backoff import Backoff
 from catseye.capture.fix_formats import Sample, sample_of
 from catseye.capture.fixes import Fixes
 
@@ -21,7 +21,7 @@ _KEPT = 36_000
 _PATIENCE_S = 15.0
 """gpsd tells something every second or so, a fix or the sky; after this long its connection is dead."""
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_LONGEST_WAIT_S = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class GpsdLog:
 
     Args:
         host, port: gpsd's.
-        longest_wait_s: between attempts to connect; a wait is shortened by chance.
+        longest_wait_s: between attempts to connect.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class GpsdLog:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._connection: socket.socket | None = None
-        self.connections = 0
+        self.connections = self._heard = 0
         self._thread = threading.Thread(target=self._run, name="gpsd", daemon=True)
         self._thread.start()
 
@@ -69,20 +69,20 @@ class GpsdLog:
         self._thread.join()
 
     def _run(self) -> None:
-        failures = 0
+        backoff = Backoff(self._longest_wait_s)
         while not self._stop.is_set():
-            heard = len(self._samples)
+            heard = self._heard
             try:
                 with socket.create_connection(self._address, timeout=_PATIENCE_S) as connection:
                     self._listen(connection)
                 reason = "it hung up"
             except OSError as error:
                 reason = str(error)
-            failures = 1 if len(self._samples) > heard else failures + 1
-            if failures == 1 and not self._stop.is_set():
+            if self._heard > heard:
+                backoff.reset()
+            if not backoff.failures and not self._stop.is_set():
                 _log.warning("gpsd at %s:%d: %s; trying again", *self._address, reason)
-            longest_s = min(self._longest_wait_s, _FIRST_WAIT_S * 2.0 ** min(failures, 16))
-            self._stop.wait(longest_s * random.uniform(0.5, 1.0))
+            self._stop.wait(backoff.next_s())
 
     def _listen(self, connection: socket.socket) -> None:
         with self._lock:
@@ -109,6 +109,7 @@ class GpsdLog:
         if sample is not None and sample.tells_anything:
             with self._lock:
                 self._samples.append(sample)
+                self._heard += 1
 
 
 def _shut(connection: socket.socket) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from catseye.capture.checksums import frame_checksums
 from catseye.capture.clip_split import Span, frame_durations, gap_length, split
 from catseye.capture.dataset import SHARDS_NAME, ClipOptions
 from catseye.capture.geometry import letterbox, planes_to_rgb, resize_planes
@@ -19,7 +21,7 @@ from catseye.capture.near_duplicates import Sample, SceneHasher, to_columns
 from catseye.capture.quality import CORRUPT, DARK, FROZEN, OBSTRUCTED, STATIONARY, FrameScores, Scorer
 from catseye.capture.redaction import Redact, blur, find_boxes
 from catseye.capture.shards import Placed, ShardWriter
-from catseye.capture.sources import VideoFile, VideoInfo
+from catseye.capture.sources import VideoFile, VideoInfo, seconds
 from catseye.errors import InputError
 
 MIN_CLIP_S = 1.0
@@ -95,7 +97,7 @@ def ingest_file(
             frames.samples.append(hasher.samples(scaled.y, time_s=frame.time_s))
             if redact is not None:
                 scaled = blur(scaled, box.scale_boxes(find_boxes(redact, planes_to_rgb(frame.planes))))
-            since_first_s = float((frame.pts - frames.pts[0]) * video.info.time_base)
+            since_first_s = seconds(frame.pts - frames.pts[0], video.info.time_base)
             frames.placed.append(shards.write(scaled, box, time_s=since_first_s))
     if not frames.pts:
         raise InputError(path, "has no frame that can be decoded", "record or copy it again")
@@ -166,6 +168,7 @@ def _clips(
     durations = frame_durations(pts, gap=gap)
     shard_pts = np.array([place.pts for place in frames.placed], dtype=np.int64)
     shard_keys = np.array([place.key for place in frames.placed], dtype=bool)
+    checksums = _checksums(frames.placed, shards)
     key_flags = np.array(frames.key_flags, dtype=bool)
     spans = split(
         pts,
@@ -200,6 +203,7 @@ def _clips(
             shard=f"{SHARDS_NAME}/{shards.name(frames.placed[span.start].shard)}",
             shard_pts=shard_pts[at],
             shard_key_flags=shard_keys[at],
+            shard_checksums=checksums[at],
             tags=tags,
             usable=not tags,
             reason=reason_for(tags),
@@ -211,12 +215,23 @@ def _clips(
             sharpness=_median(score.sharpness for score in scores),
             motion=_median(score.motion for score in scores),
             obstruction=_median(score.obstruction for score in scores),
-            corruption=max(1.0 if score.damaged else max(score.torn, score.filled) for score in scores),
+            corruption=max(_corruption(score) for score in scores),
             scene_hashes=scene_hashes,
             scene_start=scene_start,
         )
 
     return [clip(span) for span in spans]
+
+
+def _checksums(placed: Sequence[Placed], shards: ShardWriter) -> NDArray[np.uint32]:
+    """Of each frame, as its shard now lies on the disk; a shard is read once."""
+    found = {shard: frame_checksums(shards.path(shard)) for shard in sorted({at.shard for at in placed})}
+    return np.array([found[at.shard][at.pts] for at in placed], dtype=np.uint32)
+
+
+def _corruption(score: FrameScores) -> float:
+    """The greatest share of a picture that is damaged, as far as it was looked at."""
+    return 1.0 if score.damaged else max(np.nan_to_num([score.torn, score.filled]).tolist())
 
 
 def _median(values: Iterable[float]) -> float:

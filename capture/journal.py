@@ -25,6 +25,12 @@ PART_SUFFIX = ".part"
 LOCK_SUFFIX = ".lock"
 """``<segment>.lock`` beside a segment keeps it from being deleted before those without."""
 
+BAD_SUFFIX = ".bad"
+"""Ends the name of what a salvage set aside because nothing vouches for it."""
+
+TAIL_SUFFIX = ".tail"
+"""``<segment>.tail.bad`` is what followed the part of a segment that is verified."""
+
 PROXY_SUFFIX = ".proxy"
 """Ends the stem of a segment's small copy: ``<utc start>.proxy.mp4``."""
 

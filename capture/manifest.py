@@ -39,6 +39,7 @@ class Clip:
         shard: the file with these frames at network size, relative to the dataset; empty for none.
         shard_pts: (T,) int64 presentation times in the shard, in ``shards.TIME_BASE``.
         shard_key_flags: (T,) bool, key frames of the shard.
+        shard_checksums: (T,) uint32, see ``checksums``; empty in datasets before version 1.2.
         tags: any of ``stationary``, ``dark``, ``frozen``, ``obstructed``, ``corrupt``, ``short``,
             ``unreadable``, ``duplicate``, ``near-duplicate``.
         usable: whether to train on it; where not, ``reason`` says why.
@@ -84,6 +85,7 @@ class Clip:
     corruption: float = float("nan")
     scene_hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     scene_start: int = 0
+    shard_checksums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -112,6 +114,7 @@ _LISTS: dict[str, pa.DataType] = {
     "shard_key_flags": pa.bool_(),
     "speed_mps": pa.float32(),
     "scene_hashes": pa.uint64(),
+    "shard_checksums": pa.uint32(),
 }
 
 SCHEMA = pa.schema(
@@ -151,6 +154,7 @@ _DERIVED = {"time_base_numerator", "time_base_denominator", "frames"}
 """Columns that are no attribute of ``Clip`` by themselves."""
 
 _SINCE_1_1 = {"obstruction", "corruption", "scene_hashes", "scene_start", *_COUNTS}
+_SINCE_1_2 = {"shard_checksums"}
 
 
 def write_clips(clips: Sequence[Clip], stream: IO[bytes] | str) -> None:
@@ -159,7 +163,7 @@ def write_clips(clips: Sequence[Clip], stream: IO[bytes] | str) -> None:
 
 
 def read_clips(stream: IO[bytes] | str) -> tuple[Clip, ...]:
-    """Read rows back, those of version 1.0 too.
+    """Read rows back, those of all versions from 1.0 on.
 
     Raises:
         OSError, pyarrow.ArrowException: the file is absent or is no Parquet file.
@@ -251,7 +255,7 @@ def _identity(file: pq.ParquetFile) -> str:
 
 def _check_columns(names: Sequence[str]) -> None:
     for name in SCHEMA.names:
-        if name not in names and name not in _SINCE_1_1:
+        if name not in names and name not in _SINCE_1_1 | _SINCE_1_2:
             raise KeyError(f"has no column {name!r}")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from catseye.capture.corruption import FILL_SHARE, filled_share, torn_share
 from catseye.capture.geometry import Image, Planes
@@ -43,6 +44,10 @@ OBSTRUCTED_SPAN_S = 5.0
 HIDDEN_STRUCTURE, HIDDEN_CHANGE, WHILE_MOVING = 2.5, 1.5, 2.5
 """See ``obstructed_share``; in levels."""
 
+NIGHT_BELOW, BONNET_WIDTH = 70.0, 0.8
+"""Mean level of a picture below which its sky may be dark, and the share of the lower edge that a bonnet
+spans; see ``obstructed_share``."""
+
 TORN_FROM, TORN_RATIO = 0.008, 4.0
 """Share of torn block edges from which on a picture is damaged, and by how much it must exceed the median of
 the pictures around it: what is drawn into a picture has such edges too, in all of them."""
@@ -58,6 +63,7 @@ the greatest, of the other changes within half a second."""
 _SMALL = (40, 24)
 _BLOCKS = (10, 6)
 _MOTION_STEP_S = 0.2
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class FrameScores:
 
     Args:
         brightness: mean level.
-        sharpness: variance of the Laplacian.
+        sharpness: variance of the Laplacian; as motion and obstruction at the last look, see ``Scorer``.
         motion: change of level over the last 0.2 s, or since the previous frame where that is longer ago: the
             upper quartile over a 10×6 grid of blocks of each block's mean absolute difference. The quartile
             keeps one passing car from looking like ego motion, and a plain sky from hiding it. NaN for the
@@ -74,7 +80,7 @@ class FrameScores:
         identical: whether nothing has changed since the previous frame.
         obstruction: share of the picture that something on the lens seems to hide, see ``obstructed_share``.
         damaged: whether the decoder knows that the picture is not what was recorded.
-        torn, filled: see ``corruption``.
+        torn, filled: see ``corruption``; NaN where they were not looked for.
         key: whether it is a key frame of the source.
         jump: mean absolute difference from the previous frame, both less their means: a flash or a tunnel's
             mouth changes the mean, another scene all the rest.
@@ -95,12 +101,19 @@ class FrameScores:
 
 
 class Scorer:
-    """Scores the frames of one file in order; remembers the last 0.2 s of them, very small."""
+    """Scores the frames of one file in order; remembers the last 0.2 s of them, very small.
+
+    What may last a single frame is looked for in each: another scene, a picture that repeats, a key frame's
+    damage. The rest is looked at ten times a second at most. What is seen holds until the next look; damage
+    is handed on from frame to frame, so that the next look finds it too.
+    """
 
     def __init__(self) -> None:
         self._recent: deque[tuple[float, NDArray[np.float32]]] = deque()
         self._last: deque[NDArray[np.float32]] = deque(maxlen=2)
         self._previous: Image | None = None
+        self._look = _Look(sharpness=float("nan"))
+        self._looked_s = 0.0
 
     def score(
         self,
@@ -124,27 +137,30 @@ class Scorer:
         half = cv2.resize(planes.y, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         small = cv2.resize(half, _SMALL, interpolation=cv2.INTER_AREA) * np.float32(gain)
         small += np.float32(offset)
-        edges = cv2.Laplacian(planes.y, cv2.CV_16S)
-        motion, obstruction = float("nan"), 0.0
-        if self._recent:
-            change = _blocks(cv2.absdiff(self._reference(time_s), small))
-            motion = _upper_quartile(change)
-            obstruction = obstructed_share(_blocks(small), change, _structure(small))
-        flat = np.asarray(small - small.mean(), dtype=np.float32)
-        jumps = [float(np.abs(flat - before).mean()) for before in self._last]
+        brightness = float(cv2.mean(small)[0])
+        flat = np.asarray(small - np.float32(brightness), dtype=np.float32)
+        jumps = [cv2.norm(flat, before, cv2.NORM_L1) / flat.size for before in self._last]
         self._last.appendleft(flat)
         identical = _identical(self._previous, planes.y)
+        due = len(self._recent) < 2 or not 0 <= time_s - self._looked_s < _LOOK_S - 1e-6
+        if due:
+            before = self._reference(time_s) if self._recent else None
+            self._look = _Look.at(small, before, sharpness=_sharpness(planes.y) * gain**2)
+            self._looked_s = time_s
         self._recent.append((time_s, small))
         self._previous = planes.y
+        torn = filled = float("nan")
+        if source is not None and (due or key):
+            torn, filled = torn_share(source.y), filled_share(source)
         return FrameScores(
-            brightness=float(small.mean()),
-            sharpness=_variance(edges) * gain**2,
-            motion=motion,
+            brightness=brightness,
+            sharpness=self._look.sharpness,
+            motion=self._look.motion,
             identical=identical,
-            obstruction=obstruction,
+            obstruction=self._look.obstruction,
             damaged=damaged,
-            torn=torn_share(source.y) if source is not None else 0.0,
-            filled=filled_share(source) if source is not None else 0.0,
+            torn=torn,
+            filled=filled,
             key=key,
             jump=jumps[0] if jumps else 0.0,
             jump_over=jumps[1] if len(jumps) > 1 else 0.0,
@@ -155,6 +171,23 @@ class Scorer:
         while len(self._recent) > 1 and self._recent[1][0] <= time_s - _MOTION_STEP_S + 1e-6:
             self._recent.popleft()
         return self._recent[0][1]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The scores that hold for some frames, see ``FrameScores``."""
+
+    sharpness: float
+    motion: float = float("nan")
+    obstruction: float = 0.0
+
+    @classmethod
+    def at(cls, small: NDArray[np.float32], before: NDArray[np.float32] | None, *, sharpness: float) -> Self:
+        if before is None:
+            return cls(sharpness)
+        change = _blocks(cv2.absdiff(before, small))
+        obstruction = obstructed_share(_blocks(small), change, _structure(small))
+        return cls(sharpness, _upper_quartile(change), obstruction)
 
 
 def frame_tags(scores: Sequence[FrameScores], times_s: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
@@ -224,20 +257,35 @@ def obstructed_share(
 
     Hidden is a cell without structure that does not change while the rest of the picture moves: its structure
     is less than ``HIDDEN_STRUCTURE``, its change less than ``HIDDEN_CHANGE``, and the upper quartile of the
-    others' changes ``WHILE_MOVING`` or more. The sky is like that too, so cells lighter than the picture's
-    mean count neither way where they join the upper edge; snow or a drop against the sky is missed for that.
+    others' changes ``WHILE_MOVING`` or more. Two things that are like that hide nothing and count neither
+    way. The sky joins the upper edge and is lighter than the picture's mean, or that mean is a night's. The
+    vehicle's own bonnet lies along the lower edge, in the lowest third. What hides just these parts is
+    missed.
 
     Args:
         level: (rows, columns) mean level of each cell.
         change: mean absolute change over the motion step.
         structure: mean absolute deviation of its parts from its level.
     """
-    light = (level > level.mean()).astype(np.uint8)
-    _, regions = cv2.connectedComponents(light, connectivity=4)
-    sky = np.isin(regions, np.unique(regions[0])) & (light > 0)
-    hidden = (change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE) & ~sky
-    rest = change[~hidden & ~sky]
+    plain = (change < HIDDEN_CHANGE) & (structure < HIDDEN_STRUCTURE)
+    mean = level.mean()
+    aside = _joined_to_top(level > mean)
+    if mean < NIGHT_BELOW:
+        aside |= _joined_to_top(plain)
+    if plain[-1].mean() >= BONNET_WIDTH:
+        aside[-(len(plain) // 3) :] |= _joined_to_top(plain[::-1])[::-1][-(len(plain) // 3) :]
+    hidden = plain & ~aside
+    rest = change[~hidden & ~aside]
     return float(hidden.mean()) if rest.size and _upper_quartile(rest) >= WHILE_MOVING else 0.0
+
+
+def _joined_to_top(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those of the cells that a chain of them joins to the upper edge."""
+    count, regions = cv2.connectedComponents(cells.astype(np.uint8), connectivity=4)
+    on_top = np.zeros(count, dtype=bool)
+    on_top[regions[0]] = True
+    on_top[0] = False  # the region of all the others
+    return on_top[regions]
 
 
 def steady(
@@ -290,8 +338,9 @@ def _bridged(flags: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[
     return bridged
 
 
-def _variance(levels: NDArray[Any]) -> float:
-    """As cv2.meanStdDev squared, in a tenth of its time."""
+def _sharpness(luma: Image) -> float:
+    """Variance of the Laplacian: as cv2.meanStdDev squared, in a tenth of its time."""
+    levels = cv2.Laplacian(luma, cv2.CV_16S)
     mean_square = float(cv2.norm(levels, cv2.NORM_L2)) ** 2 / levels.size
     return mean_square - (float(cv2.sumElems(levels)[0]) / levels.size) ** 2
 
@@ -304,10 +353,13 @@ def _identical(before: Image | None, after: Image) -> bool:
 
 def _corrupt(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
     """What the decoder told of and what shows, up to the next key frame: the rest is predicted from it."""
-    torn = np.array([s.torn for s in scores], dtype=np.float64)
-    usual = float(np.median(torn)) if torn.size else 0.0
-    corrupt = np.array([s.damaged or s.filled >= FILL_SHARE for s in scores], dtype=bool)
-    corrupt |= (torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)
+    torn, filled = (np.array([getattr(s, name) for s in scores]) for name in ("torn", "filled"))
+    looked = ~np.isnan(torn)
+    usual = float(np.median(torn[looked])) if looked.any() else 0.0
+    shows = looked & ((filled >= FILL_SHARE) | ((torn >= TORN_FROM) & (torn >= TORN_RATIO * usual)))
+    for at in range(len(scores) - 1, 0, -1):  # it may have begun right after the look before
+        shows[at - 1] |= shows[at] and not scores[at].key and not looked[at - 1]
+    corrupt = shows | np.array([s.damaged for s in scores], dtype=bool)
     for at in range(1, len(scores)):
         corrupt[at] |= corrupt[at - 1] and not scores[at].key
     return corrupt | _strays(scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from catseye.capture.recording.status import CameraStatus
+from catseye.errors import InputError
 from catseye.files import write_json
 
-PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_log = logging.getLogger(__name__)
 
+PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Statuses = Callable[[], Sequence[CameraStatus]]
 
@@ -88,6 +91,37 @@ def write_status(path: Path, cameras: Sequence[CameraStatus]) -> None:
     write_json(path, status_document(cameras))
 
 
+class StatusFile:
+    """``write_status`` again and again, for a recorder that must not end where the file's disk fails.
+
+    Args:
+        path: the file.
+        cameras: the figures it begins with.
+
+    Raises:
+        InputError: it cannot be written from the first.
+    """
+
+    def __init__(self, path: Path, cameras: Sequence[CameraStatus]) -> None:
+        self._path, self._fails = path, False
+        try:
+            write_status(path, cameras)
+        except OSError as error:
+            fault = f"cannot be written ({error.strerror})"
+            raise InputError(path, fault, "name another file for the status") from None
+
+    def write(self, cameras: Sequence[CameraStatus]) -> None:
+        """Replace the figures; a failure is warned of once, until it is over."""
+        try:
+            write_status(self._path, cameras)
+        except OSError as error:
+            if not self._fails:
+                _log.warning("%s: the status cannot be written (%s)", self._path, error.strerror)
+            self._fails = True
+        else:
+            self._fails = False
+
+
 class StatusServer:
     """Serves ``/status.json``, ``/metrics`` and ``/healthz`` (200, or 503 while a camera is not connected).
 
@@ -125,9 +159,13 @@ def serve_status(get: Statuses, port: int, *, host: str = "127.0.0.1") -> Status
         host: address to listen on.
 
     Raises:
-        OSError: the port is taken or not allowed.
+        InputError: the port is taken or not allowed.
     """
-    return StatusServer(get, port, host=host)
+    try:
+        return StatusServer(get, port, host=host)
+    except OSError as error:
+        fault = f"cannot be listened on ({error.strerror})"
+        raise InputError(f"port {port} of {host}", fault, "name another, or 0 for any") from None
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,7 @@
-"""Room for new footage: the oldest goes first, what is locked goes last, what is being written never.
+"""Room for new footage: what cannot be played goes first, then the oldest, what is locked last.
+
+What is being written never goes. What a salvage could not use is evidence that something was lost, but the
+journal tells of that in a gap or a line that stays; to keep the bytes would cost footage that does play.
 
 What is on the disk decides, not the journals: only files that are there can be deleted, and those that no
 journal knows of take room as well.
@@ -6,21 +9,25 @@ journal knows of take room as well.
 
 from __future__ import annotations
 
-import errno
+import heapq
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
+from catseye.capture.folder_sizes import FolderSizes
 from catseye.capture.journal import (
+    BAD_SUFFIX,
     JOURNAL_NAME,
     LOCK_SUFFIX,
     PART_SUFFIX,
     PROXY_SUFFIX,
+    TAIL_SUFFIX,
     Removed,
     append,
 )
@@ -41,6 +48,8 @@ class _DiskUsage(Protocol):
 class StoredSegment:
     """A segment on the disk with all that goes with it: its proxy, its telemetry, its lock.
 
+    What a salvage set aside is one of its own, under the lock of the segment that it is of.
+
     Args:
         folder: the camera's.
         stem: the UTC time of its start as its file is named, so that stems sort by time.
@@ -56,18 +65,31 @@ class StoredSegment:
     locked: bool
 
 
-def to_delete(stored: Iterable[StoredSegment], *, need_bytes: int) -> list[StoredSegment]:
-    """The segments whose deletion frees ``need_bytes``, in the order to delete them; all if that is too few.
+def deletion_order(folders: Iterable[tuple[Path, Mapping[str, int]]]) -> Iterator[StoredSegment]:
+    """The closed segments of cameras' folders in the order to delete them.
 
-    Those without a lock come first, and among equals the oldest, whichever camera's it is.
+    Those without a lock come first, among these what was set aside, and among equals the oldest, whichever
+    camera's it is. Each is made as it is asked for: to find the oldest of a hundred thousand is little work.
+
+    Args:
+        folders: of cameras, each with the bytes of its files by name.
     """
+    cameras = [_Camera.of(folder, sizes) for folder, sizes in folders]
+    for locked in (False, True):
+        for set_aside in (True, False):
+            streams = [camera.segments(locked=locked, set_aside=set_aside) for camera in cameras]
+            yield from heapq.merge(*streams, key=lambda segment: (segment.stem, segment.folder))
+
+
+def to_delete(ordered: Iterable[StoredSegment], *, need_bytes: int) -> list[StoredSegment]:
+    """The first segments of an order whose deletion frees ``need_bytes``; all if that is too few."""
     chosen: list[StoredSegment] = []
     freed = 0
-    for segment in sorted(stored, key=lambda s: (s.locked, s.stem, str(s.folder))):
-        if freed >= need_bytes:
-            break
+    for segment in ordered if need_bytes > 0 else ():
         chosen.append(segment)
         freed += segment.size_bytes
+        if freed >= need_bytes:
+            break
     return chosen
 
 
@@ -76,6 +98,7 @@ def make_room(
     *,
     quota_bytes: int | None,
     min_free_bytes: int,
+    sizes: FolderSizes | None = None,
     disk_usage: Callable[[Path], _DiskUsage] = shutil.disk_usage,
 ) -> list[Path]:
     """Delete as much footage as brings it below its quota and leaves the disk its free space.
@@ -87,6 +110,7 @@ def make_room(
         root: the footage of all vehicles and cameras.
         quota_bytes: most that everything below ``root`` may take together; None for no limit.
         min_free_bytes: free space to leave on the disk.
+        sizes: of the files below ``root``, by ``footage_sizes``: makes it cheap to call again and again.
         disk_usage: tells the free space of a path's disk.
 
     Returns:
@@ -102,48 +126,55 @@ def make_room(
     need_bytes = min_free_bytes - disk_usage(root).free
     if need_bytes <= 0 and quota_bytes is None:
         return []
-    folders = list(_folders(root))
+    folders = (sizes or footage_sizes(root)).read()
     reason = "free space"
     if quota_bytes is not None:
-        excess_bytes = sum(sum(sizes.values()) for _, sizes in folders) - quota_bytes
+        excess_bytes = sum(sum(files.values()) for _, files in folders) - quota_bytes
         if excess_bytes > need_bytes:
             need_bytes, reason = excess_bytes, "quota"
     if need_bytes <= 0:
         return []
-    stored = (
-        segment for folder, sizes in folders if JOURNAL_NAME in sizes for segment in group(folder, sizes)
-    )
-    return _delete_all(to_delete(stored, need_bytes=need_bytes), reason=reason)
+    ordered = deletion_order((folder, files) for folder, files in folders if JOURNAL_NAME in files)
+    return _delete_all(to_delete(ordered, need_bytes=need_bytes), reason=reason)
 
 
-def group(folder: Path, sizes: dict[str, int]) -> Iterator[StoredSegment]:
-    """The closed segments of a camera's folder, each with its companions.
+def footage_sizes(root: Path) -> FolderSizes:
+    """Sizes of all files below ``root``, where closed footage is written to no more."""
+    return FolderSizes(root, is_final=lambda name: segment_stem(name) is not None)
 
-    Args:
-        folder: the camera's.
-        sizes: bytes of each file in it, by name.
-    """
-    members: dict[str, list[str]] = {}
-    being_written: set[str | None] = set()
-    for name in sizes:
-        if name.endswith(PART_SUFFIX):
-            being_written.add(segment_stem(name.removesuffix(PART_SUFFIX)))
-        elif (stem := segment_stem(name)) is not None:
-            members.setdefault(stem, []).append(name)
-    for stem in members.keys() - being_written:
-        names = members[stem]
-        yield StoredSegment(
-            folder=folder,
-            stem=stem,
-            files=tuple(sorted(names)),
-            size_bytes=sum(sizes[name] for name in names),
-            locked=any(name.endswith(LOCK_SUFFIX) for name in names),
-        )
+
+@dataclass(frozen=True)
+class _Camera:
+    """A camera's folder: bytes of its files by name, and the stems of what is locked or being written."""
+
+    folder: Path
+    sizes: Mapping[str, int]
+    locked: frozenset[str | None]
+    being_written: frozenset[str | None]
+
+    @classmethod
+    def of(cls, folder: Path, sizes: Mapping[str, int]) -> _Camera:
+        locks = frozenset(segment_stem(name) for name in sizes if name.endswith(LOCK_SUFFIX))
+        parts = (name.removesuffix(PART_SUFFIX) for name in sizes if name.endswith(PART_SUFFIX))
+        return cls(folder, sizes, locks, frozenset(map(segment_stem, parts)))
+
+    def segments(self, *, locked: bool, set_aside: bool) -> Iterator[StoredSegment]:
+        """One kind of them, the oldest first."""
+        # Names begin with their stem, and so do not need it to be sorted by it.
+        names = sorted(name for name in self.sizes if name.endswith(BAD_SUFFIX) is set_aside)
+        for stem, group in groupby(names, key=segment_stem):
+            if stem is None or stem in self.being_written or (stem in self.locked) is not locked:
+                continue
+            files = tuple(group)
+            size_bytes = sum(self.sizes[name] for name in files)
+            yield StoredSegment(self.folder, stem, files, size_bytes, locked)
 
 
 def segment_stem(name: str) -> str | None:
     """What a segment's own name and those of its companions share; None for a file that is none of them."""
     name = name.removesuffix(LOCK_SUFFIX)
+    if name.endswith(BAD_SUFFIX):
+        name = name.removesuffix(BAD_SUFFIX).removesuffix(TAIL_SUFFIX)
     if name.startswith("."):
         return None
     if name.endswith(TELEMETRY_SUFFIX):
@@ -247,26 +278,3 @@ def _note(deleted: Sequence[Path], reason: str) -> None:
             append(path.parent, Removed(file=path.name, at_utc=at, reason=reason))
         except OSError as error:
             _log.warning("%s: deleted, which the journal could not take (%s)", path, error.strerror)
-
-
-def _folders(root: Path) -> Iterator[tuple[Path, dict[str, int]]]:
-    """Each folder from ``root`` down with the sizes of its files by name, but for what vanishes meanwhile."""
-    waiting = [str(root)]
-    while waiting:
-        folder = waiting.pop()
-        files: dict[str, int] = {}
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    try:
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(entry.path)
-                        else:
-                            files[entry.name] = entry.stat(follow_symlinks=False).st_size
-                    except FileNotFoundError:
-                        continue
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                raise
-            continue
-        yield Path(folder), files

@@ -70,6 +70,9 @@ class ShardWriter:
     def name(self, shard: int) -> str:
         return f"{self._stem}-{shard:03d}.mp4"
 
+    def path(self, shard: int) -> Path:
+        return self._folder / self.name(shard)
+
     def write(self, scaled: Planes, box: Letterbox, *, time_s: float) -> Placed:
         """Add a picture that ``resize_planes`` made, ``time_s`` seconds into the source.
 
@@ -97,7 +100,7 @@ class ShardWriter:
         # One encoder thread: the same source gives the same bytes on every machine.
         self._writer = self._open.enter_context(
             VideoWriter(
-                self._folder / self.name(self._shard),
+                self.path(self._shard),
                 width=width,
                 height=height,
                 time_base=TIME_BASE,

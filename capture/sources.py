@@ -83,7 +83,12 @@ class Frame:
     @property
     def time_s(self) -> float:
         """Seconds on the stream's own clock, which may start anywhere."""
-        return float(self.pts * self.time_base)
+        return seconds(self.pts, self.time_base)
+
+
+def seconds(pts: int, time_base: Fraction) -> float:
+    """The number nearest to ``pts · time_base``. No fraction is made, as every frame asks for it."""
+    return pts * time_base.numerator / time_base.denominator
 
 
 class VideoFile:

@@ -83,6 +83,29 @@ def tidy(out: Path, clips: Sequence[Clip]) -> None:
             path.unlink()
 
 
+def mark_of(path: Path) -> list[int]:
+    """What changes with a file's content: its size, time of change and inode.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def read_hashes(out: Path) -> dict[str, tuple[list[int], str]]:
+    """What ``Hashes`` has noted beside a dataset, by path: mark and SHA-256."""
+    path = out / WORK_NAME / _HASHES
+    known: dict[str, tuple[list[int], str]] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            name, mark, sha256 = json.loads(line)
+        except ValueError:
+            continue  # cut off by a kill
+        known[name] = (mark, sha256)
+    return known
+
+
 class Hashes:
     """SHA-256 of files, known again by path, size, time of change and inode, so that none is read twice.
 
@@ -91,13 +114,7 @@ class Hashes:
 
     def __init__(self, out: Path) -> None:
         self._path = out / WORK_NAME / _HASHES
-        self._known: dict[str, tuple[list[int], str]] = {}
-        for line in self._path.read_text().splitlines() if self._path.exists() else ():
-            try:
-                path, mark, sha256 = json.loads(line)
-            except ValueError:
-                continue  # cut off by a kill
-            self._known[path] = (mark, sha256)
+        self._known = read_hashes(out)
 
     def of(self, path: Path) -> str:
         """A file's hash.
@@ -105,8 +122,7 @@ class Hashes:
         Raises:
             OSError: it cannot be read.
         """
-        stat = path.stat()
-        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        mark = mark_of(path)
         known = self._known.get(str(path))
         if known is not None and known[0] == mark:
             return known[1]

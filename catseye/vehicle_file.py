@@ -11,8 +11,8 @@ calibration = "front.json"
 
 [record]
 segment_s = 60
-quota_gb = 200
-min_free_gb = 5
+quota = "200GB"
+min_free = "5GB"
 telemetry = "gpsd://localhost"
 """
 
@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from catseye.errors import InputError
+from catseye.errors import InputError, UsageError
+from catseye.units import parse_bytes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,6 +35,18 @@ else:
 DEFAULT_PATH = Path("catseye.toml")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 _REMEDY = "see the example in the README"
+
+
+def _amount(text: str) -> str:
+    try:
+        parse_bytes(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Amount = Annotated[str, AfterValidator(_amount)]
 
 
 class _Table(BaseModel):
@@ -55,11 +69,17 @@ class Camera(_Table):
 
 
 class RecordTable(_Table):
-    """How footage is recorded; None leaves it to the verb."""
+    """How footage is recorded, as the options of the same names say; None leaves it to the verb."""
 
-    segment_s: float | None = Field(default=None, gt=0)
-    quota: str | None = None
-    min_free: str | None = None
+    segment_s: _Seconds | None = None
+    container: Literal["mp4", "ts"] | None = None
+    transport: Literal["tcp", "udp"] | None = None
+    fsync_s: _Seconds | None = None
+    open_timeout_s: _Seconds | None = None
+    read_timeout_s: _Seconds | None = None
+    max_gap_s: _Seconds | None = None
+    quota: _Amount | None = None
+    min_free: _Amount | None = None
     telemetry: str | None = None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Command
 
 # Tests run beside each other and on small machines; results do not depend on it.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -22,6 +23,12 @@ def key_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CATSEYE_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture
+def catseye(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Call it with the arguments of the command line."""
+    return Command(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from catseye import vehicle_file
 from catseye.errors import InputError
 from catseye.vehicle_file import read_vehicle_file
 
@@ -52,12 +53,21 @@ def test_everything_comes_through(tmp_path: Path) -> None:
         ("[cameras.front]\n", "field 'cameras.front.url': Field required"),
         ('[cameras.front]\nurl = "a"\nproxy = "b"\n', "field 'cameras.front.proxy': Extra inputs"),
         ("[record]\nsegment_s = 0\n", "field 'record.segment_s': Input should be greater than 0"),
+        ("[record]\nmax_gap_s = inf\n", "field 'record.max_gap_s': Input should be a finite number"),
+        ('[record]\nquota = "lots"\n', "field 'record.quota': Value error, 'lots' is no amount of data"),
+        ('[record]\ncontainer = "avi"\n', "field 'record.container': Input should be 'mp4' or 'ts'"),
         ('vehicle = "../x"\n', "field 'vehicle': String should match"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(InputError, match=rf"catseye\.toml: {fault}"):
         read_vehicle_file(write(tmp_path, text))
+
+
+def test_the_example_holds(tmp_path: Path) -> None:
+    _, _, example = (vehicle_file.__doc__ or "").partition("An example:")
+    vehicle = read_vehicle_file(write(tmp_path, example))
+    assert list(vehicle.cameras) == ["front"] and vehicle.record.quota == "200GB"
 
 
 def test_an_absent_file_is_said(tmp_path: Path) -> None:

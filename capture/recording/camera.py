@@ -7,8 +7,8 @@ import threading
 import time
 from datetime import datetime, timezone
 
-from catseye.capture.live import LiveSource, without_credentials
-from catseye.capture.recording.backoff import Backoff
+from catseye.capture.backoff import Backoff
+from catseye.capture.live import LivePacket, LiveSource, without_credentials
 from catseye.capture.recording.footage_writer import FootageWriter
 from catseye.capture.recording.options import RecordOptions
 from catseye.capture.recording.packet_queue import Connected, Lost, PacketQueue
@@ -47,6 +47,7 @@ class CameraThreads:
         self._stop = stop
         self._queue = PacketQueue(options.buffer_bytes)
         self._is_over = threading.Event()
+        self._newest: LivePacket | None = None
         name = without_credentials(address)
         # Reading may hang in the network until its time-out; nobody waits for it.
         self._reading = threading.Thread(target=self._read, name=f"read {name}", daemon=True)
@@ -80,7 +81,8 @@ class CameraThreads:
             self._status.set(connected=False)
             if self._stop.is_set():
                 break
-            self._queue.put(Lost(reason))
+            self._queue.put(Lost(reason, packets=0 if self._newest is None else 1))
+            self._newest = None
             wait_s = backoff.next_s()
             _log.warning("%s %s; next attempt in %.1f s", without_credentials(self._address), reason, wait_s)
             self._stop.wait(wait_s)
@@ -97,13 +99,22 @@ class CameraThreads:
         )
 
     def _read_until_it_ends(self, source: LiveSource, backoff: Backoff) -> bool:
-        """Whether it was told to end, or has nothing more to come."""
+        """Whether it was told to end, or has nothing more to come.
+
+        A connection that breaks within a frame gives the half of it that came, which nothing tells from a
+        whole one; so a packet is passed on only when another has followed it, and the last is lost.
+        """
         self._queue.put(Connected(source.codec, source.time_base, source.stream))
         for packet in source.packets():
             if self._stop.is_set():
                 return True
             backoff.reset()
-            self._queue.put(packet)
+            if source.finite:
+                self._queue.put(packet)
+            else:
+                if self._newest is not None:
+                    self._queue.put(self._newest)
+                self._newest = packet
             self._status.set(last_packet_utc=datetime.fromtimestamp(time.time(), timezone.utc))
         return source.finite or self._stop.is_set()
 

@@ -15,9 +15,9 @@ import av
 from av.video.stream import VideoStream
 
 from catseye.capture import journal
+from catseye.capture.backoff import Backoff
 from catseye.capture.journal import PROXY_SUFFIX, ClockStepped, Entry, Gap, SegmentClosed
 from catseye.capture.live import LivePacket
-from catseye.capture.recording.backoff import Backoff
 from catseye.capture.recording.names import SegmentNames
 from catseye.capture.recording.options import RecordOptions, TelemetryLog
 from catseye.capture.recording.packet_queue import Connected, Dropped, Item, Lost
@@ -90,7 +90,7 @@ class FootageWriter:
         self._names = SegmentNames(folder)
         self._followed: str | None = None
         self._source: Connected | None = None
-        self._repair = TimestampRepair(time_base=Fraction(1), longest_step_s=options.longest_step_s)
+        self._repair = TimestampRepair(time_base=Fraction(1), longest_step_s=options.max_gap_s)
         self._template: VideoStream | None = None
         self._parameters = b""
         self._segment: Segment | None = None
@@ -113,9 +113,10 @@ class FootageWriter:
             elif isinstance(item, Connected):
                 self._source, self._template, self._parameters = item, item.stream, b""
                 self._repair = TimestampRepair(
-                    time_base=item.time_base, longest_step_s=self._options.longest_step_s
+                    time_base=item.time_base, longest_step_s=self._options.max_gap_s
                 )
             elif isinstance(item, Lost):
+                self._drop(item.packets)
                 self._end(item.reason)
             elif isinstance(item, Dropped):
                 self._drop(item.packets)
@@ -203,7 +204,8 @@ class FootageWriter:
         self._clock_was_set = False
         self._disk_backoff.reset()
         if self._gap is not None:
-            self._note_gap(packet.utc_ns, packet.monotonic_ns)
+            utc_ns = time.time_ns() if packet.clock == "file" else packet.utc_ns
+            self._note_gap(utc_ns, packet.monotonic_ns)
         if self._left_a_part:
             self._left_a_part = False
             salvage_folder(self._folder)
@@ -308,16 +310,17 @@ class FootageWriter:
         return str(jump)
 
     def _gap_since_last_run(self) -> _GapStart | None:
-        ends = [
-            entry.start_utc + timedelta(seconds=entry.duration_s)
-            if isinstance(entry, SegmentClosed)
-            else entry.to_utc
-            for entry in journal.read(self._folder)
-            if isinstance(entry, (SegmentClosed, Gap))
-        ]
-        if not ends or self._is_proxy:
+        told = [entry for entry in journal.read(self._folder) if isinstance(entry, (SegmentClosed, Gap))]
+        if not told or self._is_proxy:
             return None
-        ago_ns = time.time_ns() - ns_of(ends[-1])
+        last = told[-1]
+        if isinstance(last, Gap):
+            end_utc = last.to_utc
+        elif last.clock == "file":  # filmed whenever it was, which says nothing of when it was played
+            return None
+        else:
+            end_utc = last.start_utc + timedelta(seconds=last.duration_s)
+        ago_ns = time.time_ns() - ns_of(end_utc)
         return _GapStart(time.monotonic_ns() - ago_ns, _NOT_RUNNING)
 
     def _note_gap(self, utc_ns: int, monotonic_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -60,11 +61,11 @@ class RecordOptions:
         transport: what RTSP sends its packets over.
         open_timeout_s, read_timeout_s: longest waits for a camera's answer, and for its next packet.
         longest_backoff_s: longest wait between attempts to connect, or to write to a disk that failed.
-        longest_step_s: a longer step between packets, or one back, ends the segment and is noted as a gap.
+        max_gap_s: a longer step between packets, or one back, ends the segment and is noted as a gap.
         buffer_bytes: most memory for packets that wait for the disk, a camera; what comes beyond is dropped.
 
     Raises:
-        UsageError: one of them is not above 0.
+        UsageError: one of them is not a finite number above 0, or names no container or transport.
     """
 
     segment_s: float = 60.0
@@ -75,13 +76,13 @@ class RecordOptions:
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
     longest_backoff_s: float = 30.0
-    longest_step_s: float = 2.0
+    max_gap_s: float = 2.0
     buffer_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, (int, float)) and not value > 0:
+            if isinstance(value, (int, float)) and not 0 < value < math.inf:
                 raise UsageError(f"{field.name} {value}: must be above 0")
         for name, value, choices in (
             ("container", self.container, ("mp4", "ts")),

@@ -23,9 +23,10 @@ class Connected:
 
 @dataclass(frozen=True)
 class Lost:
-    """The source is gone, for the reason given."""
+    """The source is gone, for the reason given, and so many packets with it."""
 
     reason: str
+    packets: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from catseye.capture.recording.camera import CameraThreads
@@ -14,12 +15,15 @@ from catseye.capture.recording.options import RecordOptions, SourceSpec, Telemet
 from catseye.capture.recording.salvaging import salvage
 from catseye.capture.recording.status import CameraStatus, StatusBoard
 from catseye.errors import InputError
-from catseye.files import fsync
+from catseye.files import exclusive, fsync
 
 _log = logging.getLogger(__name__)
 
 ROOM_EVERY_S = 5.0
 STATUS_EVERY_S = 1.0
+
+LOCK_NAME = ".recording"
+"""In a camera's folder: locked by the process that records into it."""
 
 
 def _make_no_room() -> Sequence[Path]:
@@ -79,36 +83,38 @@ class Recorder:
             on_status: told every second, and at the end.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: the folder cannot be written, or another process records a camera into it.
         """
         deadline_s = time.monotonic() + (duration_s if duration_s is not None else float("inf"))
-        cameras = self._prepare(stop)
-        for camera in cameras:
-            camera.start()
-        keeper = threading.Thread(target=self._keep_room, args=(stop,), name="make room", daemon=True)
-        keeper.start()
-        try:
-            while not stop.is_set() and time.monotonic() < deadline_s:
-                if on_status is not None:
-                    on_status(self.status())
-                stop.wait(max(0.0, min(STATUS_EVERY_S, deadline_s - time.monotonic())))
-                if all(camera.join(0.0) for camera in cameras):
-                    break
-        finally:
-            stop.set()
+        with ExitStack() as held:
+            cameras = self._prepare(stop, held)
             for camera in cameras:
-                camera.join()
-            keeper.join()
+                camera.start()
+            keeper = threading.Thread(target=self._keep_room, args=(stop,), name="make room", daemon=True)
+            keeper.start()
+            try:
+                while not stop.is_set() and time.monotonic() < deadline_s:
+                    if on_status is not None:
+                        on_status(self.status())
+                    stop.wait(max(0.0, min(STATUS_EVERY_S, deadline_s - time.monotonic())))
+                    if all(camera.join(0.0) for camera in cameras):
+                        break
+            finally:
+                stop.set()
+                for camera in cameras:
+                    camera.join()
+                keeper.join()
         if on_status is not None:
             on_status(self.status())
         return self.status()
 
-    def _prepare(self, stop: threading.Event) -> list[CameraThreads]:
+    def _prepare(self, stop: threading.Event, held: ExitStack) -> list[CameraThreads]:
         try:
             _make_folder(self._out)
             self._make_room()
             for source in self._sources:
                 _make_folder(source.folder(self._out))
+                held.enter_context(_owned(source.folder(self._out)))
             salvage(self._out)
             return [
                 threads
@@ -173,6 +179,13 @@ def record(
     """Record cameras below ``out`` until ``stop`` is set: ``Recorder`` and its ``run`` in one call."""
     recorder = Recorder(sources, out, options=options, make_room=make_room, telemetry=telemetry)
     return recorder.run(stop=stop or threading.Event(), duration_s=duration_s, on_status=on_status)
+
+
+def _owned(folder: Path) -> AbstractContextManager[None]:
+    busy = InputError(
+        folder, "is being recorded to by another process", "stop that one, or name the camera otherwise"
+    )
+    return exclusive(folder / LOCK_NAME, busy=busy)
 
 
 def _make_folder(folder: Path) -> None:

@@ -15,16 +15,13 @@ from typing import BinaryIO, Literal
 from pydantic import ValidationError
 
 from catseye.capture import journal
-from catseye.capture.journal import PART_SUFFIX, Removed, SegmentClosed
+from catseye.capture.journal import BAD_SUFFIX, PART_SUFFIX, TAIL_SUFFIX, Removed, SegmentClosed
 from catseye.capture.recording.names import stem_of
 from catseye.capture.recording.stamps import Container, Prefix, verified_prefix
 from catseye.errors import InputError
 from catseye.files import fsync
 
 _log = logging.getLogger(__name__)
-
-BAD_SUFFIX = ".bad"
-"""Ends the name of what was set aside because nothing vouches for it."""
 
 _CONTAINERS: dict[str, Container] = {".mp4": "mp4", ".ts": "ts"}
 _BLOCK = 1 << 20
@@ -145,7 +142,7 @@ def _keep_tail(path: Path, final: Path, start: int) -> None:
         if not any(any(block) for block in _blocks(stream)):
             return
         stream.seek(start)
-        with final.with_name(f"{final.name}.tail{BAD_SUFFIX}").open("wb") as tail:
+        with final.with_name(f"{final.name}{TAIL_SUFFIX}{BAD_SUFFIX}").open("wb") as tail:
             for block in _blocks(stream):
                 tail.write(block)
             tail.flush()

@@ -188,6 +188,8 @@ class Segment:
         if self._clock == "arrival":
             if packet.clock == "rtcp":
                 self._start_ns, self._clock = packet.utc_ns - since_ns, packet.clock
+                # A gap begins where the footage ends: both go by the better clock.
+                self._start_monotonic_ns = self._first.monotonic_ns + self._start_ns - self._first.utc_ns
             else:
                 earlier_ns = self._first.monotonic_ns - self._start_monotonic_ns
                 self._start_ns = self._first.utc_ns - earlier_ns

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from catseye.capture import journal
 from catseye.capture.journal import LOCK_SUFFIX, PROXY_SUFFIX, SegmentClosed, Uploaded
-from catseye.capture.retention import StoredSegment, group
+from catseye.capture.retention import StoredSegment, deletion_order
 from catseye.capture.telemetry import TELEMETRY_SUFFIX
 
 
@@ -69,7 +69,7 @@ def items_of(folder: Path, *, url: str) -> tuple[list[Item], list[str]]:
     sent = {(e.file, e.url): e.sha256 for e in entries if isinstance(e, Uploaded)}
     sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     items: list[Item] = []
-    for segment in group(folder, sizes):
+    for segment in deletion_order([(folder, sizes)]):
         if not closed.keys() & set(segment.files):
             continue  # salvage has not yet said what it is
         for file in segment.files:

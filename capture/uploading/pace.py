@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from catseye.capture.backoff import Backoff
+
 _T = TypeVar("_T")
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
+_LONGEST_WAIT_S = 60.0
 
 
 class DamagedError(OSError):
@@ -83,10 +85,7 @@ def retrying(
     sleep: Callable[[float], None],
     chance: Callable[[], float] = random.random,
 ) -> _T:
-    """Do something that a network can break, again after waits that double, until it is done.
-
-    The waits are drawn from the whole range below their bound ("full jitter"), so that a fleet that lost its
-    network together does not come back together.
+    """Do something that a network can break, again after waits that grow (``Backoff``), until it is done.
 
     Args:
         action: can be broken off and called again.
@@ -94,12 +93,12 @@ def retrying(
         progress: a count that grows as the action gets on; growth starts the counting of failures afresh, but
             after a ``DamagedError``.
         sleep: waits seconds.
-        chance: a random number in [0, 1).
+        chance: see ``Backoff``.
 
     Raises:
         OSError: of the last attempt. ``FileNotFoundError`` and ``PermissionError`` are raised at once.
     """
-    failures = 0
+    backoff = Backoff(_LONGEST_WAIT_S, chance=chance)
     while True:
         before = progress()
         try:
@@ -107,8 +106,9 @@ def retrying(
         except (FileNotFoundError, PermissionError):
             raise
         except OSError as error:
-            got_on = progress() > before and not isinstance(error, DamagedError)
-            failures = 1 if got_on else failures + 1
-            if failures >= attempts:
+            if progress() > before and not isinstance(error, DamagedError):
+                backoff.reset()
+            wait_s = backoff.next_s()
+            if backoff.failures >= attempts:
                 raise
-            sleep(chance() * min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0**failures))
+            sleep(wait_s)

@@ -33,6 +33,9 @@ def ingest(
     ] = "cpu",
     jobs: Jobs = 0,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to do the work.")] = None,
+    stall_s: Annotated[
+        float, typer.Option(help="Seconds without a frame after which a video is given up.")
+    ] = 60,
     as_json: Json = False,
 ) -> None:
     """Footage to dataset: clips, tags, short-GOP shards and a Parquet manifest."""
@@ -57,6 +60,7 @@ def ingest(
             decoder=decoder,
             jobs=jobs,
             ray=ray,
+            stall_s=stall_s,
             progress=progress,
         )
     rows = _clip_rows(dataset)

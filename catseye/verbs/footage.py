@@ -84,5 +84,5 @@ def calibrate(
     print_table(str(report.path), ("figure", "value"), rows)
     for view in report.views:
         if not view.used:
-            output_console.print(f"left out {view.name}: {view.reason}", markup=False)
-    output_console.print(f"Look at {report.undistorted} and {report.coverage}", markup=False)
+            output_console.print(f"left out {view.name}: {view.reason}", markup=False, soft_wrap=True)
+    output_console.print(f"Look at {report.undistorted} and {report.coverage}", markup=False, soft_wrap=True)

@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from catseye.console import live_table, output_console, print_table, progress_bars
+from catseye.console import error_console, live_table, output_console, print_table, progress_bars
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.units import parse_bytes
 from catseye.verbs.options import Json, print_json
 
 if TYPE_CHECKING:
-    from catseye.capture.recording.options import SourceSpec
+    from catseye.capture.recording.options import RecordOptions, SourceSpec
     from catseye.capture.recording.status import CameraStatus
-    from catseye.vehicle_file import VehicleFile
+    from catseye.vehicle_file import RecordTable, VehicleFile
 
 _NAMED = re.compile(r"([A-Za-z0-9][\w-]*)=(.+)")
-_SEGMENT_S = 60.0
 _MIN_FREE = "5GB"
 _STATUS_HEADER = ("camera", "now", "packets", "MB", "dropped", "segments", "gaps", "last trouble")
 
@@ -49,8 +48,24 @@ def record(
         list[str] | None, typer.Option(help="NAME=calibration.json of a camera; repeatable.")
     ] = None,
     segment: Annotated[float | None, typer.Option(help="Seconds a segment; default 60.")] = None,
-    container: Annotated[Literal["mp4", "ts"], typer.Option(help="Fragmented MP4 or MPEG-TS.")] = "mp4",
-    transport: Annotated[Literal["tcp", "udp"], typer.Option(help="What RTSP sends over.")] = "tcp",
+    container: Annotated[
+        Literal["mp4", "ts"] | None, typer.Option(help="Fragmented MP4 or MPEG-TS; default mp4.")
+    ] = None,
+    transport: Annotated[
+        Literal["tcp", "udp"] | None, typer.Option(help="What RTSP sends over; default tcp.")
+    ] = None,
+    fsync: Annotated[
+        float | None, typer.Option(help="Most seconds of footage that a power cut may cost; default 1.")
+    ] = None,
+    open_timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for a camera's answer; default 10.")
+    ] = None,
+    read_timeout: Annotated[
+        float | None, typer.Option(help="Seconds of silence until a camera is connected anew; default 5.")
+    ] = None,
+    max_gap: Annotated[
+        float | None, typer.Option(help="A longer step in a stream's time is noted as a gap; default 2.")
+    ] = None,
     quota: Annotated[str | None, typer.Option(help="Most that all footage may take, as 200GB.")] = None,
     min_free: Annotated[str | None, typer.Option(help="Free space to leave; default 5GB.")] = None,
     telemetry: Annotated[
@@ -59,18 +74,25 @@ def record(
     duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
     status_file: Annotated[Path | None, typer.Option(help="Keep the status here, as JSON.")] = None,
     status_port: Annotated[
-        int | None, typer.Option(min=0, help="Serve /status.json, /metrics and /healthz on localhost.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Serve /status.json, /metrics and /healthz on localhost; 0: any port."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Cameras to footage that a power cut cannot spoil. Stops cleanly at SIGTERM and Ctrl-C."""
-    from catseye.capture.recording.options import RecordOptions
+    """Cameras to footage that a power cut cannot spoil. Stops cleanly at SIGTERM and Ctrl-C.
+
+    Options that are not given are those of the vehicle's file, where it has them.
+    """
     from catseye.capture.recording.recorder import Recorder
-    from catseye.capture.recording_status import serve_status, write_status
-    from catseye.capture.retention import make_room
+    from catseye.capture.recording_status import StatusFile, serve_status
+    from catseye.capture.retention import footage_sizes, make_room
     from catseye.capture.systemd import sd_notify
     from catseye.capture.telemetry_log import open_telemetry
 
+    if duration is not None and not duration > 0:
+        raise UsageError(f"--duration {duration:g}: must be above 0")
     carried = _vehicle(config)
     specs = _specs(
         sources or (), carried, vehicle=vehicle, proxies=proxy or (), calibrations=calibration or ()
@@ -82,26 +104,37 @@ def record(
         out,
         quota_bytes=None if quota is None else parse_bytes(quota),
         min_free_bytes=parse_bytes(min_free or limits.min_free or _MIN_FREE),
+        sizes=footage_sizes(out),
     )
-    options = RecordOptions(
-        segment_s=segment or limits.segment_s or _SEGMENT_S, container=container, transport=transport
+    options = _record_options(
+        limits,
+        segment_s=segment,
+        container=container,
+        transport=transport,
+        fsync_s=fsync,
+        open_timeout_s=open_timeout,
+        read_timeout_s=read_timeout,
+        max_gap_s=max_gap,
     )
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_: stop.set())
     with ExitStack() as stack:
         where = telemetry or limits.telemetry
         log = stack.enter_context(open_telemetry(where)) if where else None
         recorder = Recorder(specs, out, options=options, make_room=room, telemetry=log)
+        status = StatusFile(status_file, recorder.status()) if status_file is not None else None
         if status_port is not None:
-            stack.enter_context(serve_status(recorder.status, status_port))
+            server = stack.enter_context(serve_status(recorder.status, status_port))
+            error_console.print(f"status at http://127.0.0.1:{server.port}/status.json", markup=False)
         show = stack.enter_context(live_table(_STATUS_HEADER))
 
         def tell(cameras: Sequence[CameraStatus]) -> None:
             sd_notify("READY=1\nWATCHDOG=1")
             show([_status_row(camera) for camera in cameras])
-            if status_file is not None:
-                write_status(status_file, cameras)
+            if status is not None:
+                status.write(cameras)
 
         cameras = recorder.run(stop=stop, duration_s=duration, on_status=tell)
         sd_notify("STOPPING=1")
@@ -133,11 +166,19 @@ def upload(
     ] = False,
     limit: Annotated[str | None, typer.Option(help="Most to send a second, as 1MB.")] = None,
     part: Annotated[str, typer.Option(help="What is sent again at most after a kill, for S3.")] = "8MiB",
+    attempts: Annotated[
+        int, typer.Option(help="Failures in a row, with no byte arriving, after which to give up.")
+    ] = 8,
+    endpoint: Annotated[
+        str | None, typer.Option(help="https://… of a server that speaks S3, if it is not Amazon's.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Footage off the vehicle: resumable, verified, small proxies and locked segments first."""
     from catseye.capture.uploading import upload as run_upload
 
+    if endpoint is not None:
+        _check_endpoint(endpoint, url)
     with progress_bars() as progress:
         summary = run_upload(
             footage,
@@ -145,6 +186,8 @@ def upload(
             delete_after=delete_after,
             limit_bytes_per_s=None if limit is None else parse_bytes(limit),
             part_bytes=parse_bytes(part),
+            attempts=attempts,
+            storage_options=None if endpoint is None else {"endpoint_url": endpoint},
             progress=progress,
         )
     if as_json:
@@ -172,6 +215,23 @@ def lock(
         else:
             retention.lock(path)
     output_console.print(f"{'unlocked' if undo else 'locked'} {len(segments)}")
+
+
+def _check_endpoint(endpoint: str, url: str) -> None:
+    if not re.match(r"https?://[^/]", endpoint):
+        raise UsageError(
+            f"--endpoint {endpoint}: must be the address of a server, as https://storage.example.com"
+        )
+    if not url.startswith(("s3://", "s3a://")):
+        raise UsageError(f"--endpoint {endpoint}: is for s3://bucket/folder, not for {url}")
+
+
+def _record_options(table: RecordTable, **given: Any) -> RecordOptions:
+    """What the command line gives, else the vehicle's file, else the default."""
+    from catseye.capture.recording.options import RecordOptions
+
+    asked = {name: getattr(table, name) if value is None else value for name, value in given.items()}
+    return RecordOptions(**{name: value for name, value in asked.items() if value is not None})
 
 
 def _vehicle(config: Path | None) -> VehicleFile:

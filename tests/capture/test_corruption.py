@@ -48,6 +48,22 @@ def test_blocks_out_of_place_show_and_edges_of_the_scene_do_not() -> None:
     assert torn_share(beside) < TORN_FROM / 2
 
 
+def test_torn_edges_are_counted_as_defined_both_ways() -> None:
+    """Pixel by pixel, from the definition."""
+    picture = np.random.default_rng(5).integers(90, 140, (44, 70)).astype(np.uint8)
+    torn = []
+    for luma in (picture[:40, :64].astype(int), picture[:40, :64].T.astype(int)):
+        for edge in range(GRID, luma.shape[0], GRID):
+            for block in range(0, luma.shape[1], GRID):
+                a, b, c, d = luma[edge - 2 : edge + 2, block : block + GRID]
+                excess = np.abs(c - b) - np.maximum(np.abs(b - a), np.abs(d - c))
+                torn.append(excess.mean() > 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("catseye.capture.corruption.STEP", 0)
+        assert torn_share(picture) == pytest.approx(np.mean(torn))
+    assert 0.05 < np.mean(torn) < 0.95
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (9, 40), (40, 17), (100, 101), (1, 1)])
 def test_pictures_of_any_size(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)

@@ -42,7 +42,7 @@ def copied_to_memory(dataset: Dataset, name: str) -> str:
 
 def test_what_is_written_is_what_opens(dataset: Dataset) -> None:
     info = open_dataset(f"{dataset.url}/").info
-    assert info == dataset.info and info.schema_version == "1.1"
+    assert info == dataset.info and info.schema_version == "1.2"
     assert (info.width, info.height, info.clips, info.usable_clips, info.sources, info.drives) == (
         160, 96, 2, 1, 1, 1,
     )  # fmt: skip
@@ -114,7 +114,7 @@ def edit(dataset: Dataset, **change: Any) -> None:
     [
         (
             {"schema_version": "2.0"},
-            r"dataset\.json: has schema version 2\.0, newer than 1\.1.*upgrade catseye",
+            r"dataset\.json: has schema version 2\.0, newer than 1\.2.*upgrade catseye",
         ),
         ({"schema_version": ...}, "'schema_version' is None"),
         ({"width": ...}, "field 'width'"),

@@ -155,3 +155,35 @@ def test_a_third_is_the_rounded_mean_of_nine_for_every_sum() -> None:
     found = resize_planes(Planes(wide, half, half), letterbox(246, 168, 82, 56)).y
     np.testing.assert_array_equal(found[:, :41], (2 * sums + 9) // 18)
     np.testing.assert_array_equal(found, cv2.resize(wide, (82, 56), interpolation=cv2.INTER_AREA))
+
+
+def halved(picture: np.ndarray) -> np.ndarray:
+    wide = picture.astype(int)
+    return (wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2] + 2) // 4
+
+
+@pytest.mark.parametrize(("ratio", "halvings"), [(4, 2), (6, 1), (8, 3)])
+def test_a_quarter_or_less_is_halved_first(ratio: int, halvings: int) -> None:
+    picture = np.random.default_rng(ratio).integers(0, 256, (24 * ratio, 40 * ratio), dtype=np.uint8)
+    expected = picture.astype(int)
+    for _ in range(halvings):
+        expected = halved(expected)
+    rest = ratio >> halvings
+    sums = expected.reshape(24, rest, 40, rest).sum(axis=(1, 3))
+    chroma = np.zeros((12 * ratio, 20 * ratio), np.uint8)
+    found = resize_planes(Planes(picture, chroma, chroma), letterbox(40 * ratio, 24 * ratio, 40, 24)).y
+    np.testing.assert_array_equal(found, (2 * sums + rest**2) // (2 * rest**2))
+
+
+@pytest.mark.parametrize("size", [(200, 120), (166, 98), (163, 101), (1278, 718)])
+def test_halving_first_stays_near_the_area(size: tuple[int, int]) -> None:
+    coarse = np.random.default_rng(2).integers(0, 256, (4, 5), dtype=np.uint8)
+    picture = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    chroma = np.zeros(((size[1] + 1) // 2, (size[0] + 1) // 2), np.uint8)
+    box = letterbox(*size, 40, 24)
+    found = resize_planes(Planes(picture, chroma, chroma), box).y
+    area = cv2.resize(
+        picture.astype(np.float64), (box.scaled_width, box.scaled_height), interpolation=cv2.INTER_AREA
+    )
+    # Each step rounds, and where an odd ratio is left, areas are weighed by halves of a pixel.
+    assert np.abs(found - area).max() <= 2 and abs((found - area).mean()) < 0.5

@@ -344,7 +344,7 @@ def test_a_dataset_of_a_newer_version_is_left_alone(drive: Callable[..., Path], 
     run([path], tmp_path / "dataset")
     described = tmp_path / "dataset/dataset.json"
     described.write_text(json.dumps({**json.loads(described.read_text()), "schema_version": "2.0"}))
-    with pytest.raises(InputError, match=r"newer than 1\.1.*upgrade catseye"):
+    with pytest.raises(InputError, match=r"newer than 1\.2.*upgrade catseye"):
         run([path], tmp_path / "dataset")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catseye.capture import originals
 from catseye.capture.clips import ClipReader, CorruptClip, Request
 from catseye.capture.dataset import Dataset
 from catseye.capture.geometry import Image, letterbox, planes_to_network
 from catseye.capture.ingestion import ingest
 from catseye.capture.originals import OriginalReader
 from catseye.capture.sources import VideoFile
+from catseye.errors import InputError
+from catseye.files import sha256_of
 
 Number = Callable[[Image], int]
 
@@ -61,11 +65,11 @@ def test_every_frame_is_that_of_the_source(dataset: Dataset) -> None:
 
 def test_originals_and_shards_give_the_same_frames(dataset: Dataset, number_of: Number) -> None:
     rng = np.random.default_rng(0)
-    originals, shards = OriginalReader(dataset), ClipReader(dataset)
+    sources, shards = OriginalReader(dataset), ClipReader(dataset)
     for _ in range(15):
         clip = dataset.clips[rng.integers(len(dataset.clips))]
         frames = rng.integers(0, len(clip), 4).tolist()
-        one, other = originals.read(clip, frames), shards.read(clip, frames)
+        one, other = sources.read(clip, frames), shards.read(clip, frames)
         assert [number_of(picture) for picture in one] == [number_of(picture) for picture in other]
         assert np.abs(one.astype(int) - other).mean() < 4
 
@@ -105,3 +109,94 @@ def test_a_source_that_is_gone_or_turned_back_in_time_is_told(dataset: Dataset, 
     backwards = replace(dataset, clips=(replace(first, pts=first.pts[::-1].copy()),))
     with pytest.raises(CorruptClip, match="times do not rise"):
         OriginalReader(backwards).read(first, [0])
+
+
+@pytest.fixture
+def copied(dataset: Dataset, tmp_path: Path) -> Dataset:
+    """The dataset and its originals at another place, which may be changed."""
+    paths = {clip.source: tmp_path / Path(clip.source).name for clip in dataset.clips}
+    for source, path in paths.items():
+        shutil.copy(source, path)
+    return ingest([*paths.values()], tmp_path / "dataset", width=96, height=64, jobs=1, max_clip_s=2)
+
+
+def by_file(dataset: Dataset, name: str) -> list[Request]:
+    return [Request(clip, [0, 1]) for clip in dataset.clips if Path(clip.source).name == name]
+
+
+def test_a_source_that_has_changed_is_told_though_its_times_are_the_same(
+    copied: Dataset, write_video: Callable[..., Path], moving: Callable[..., Any]
+) -> None:
+    changed = by_file(copied, "b.mkv")
+    before = OriginalReader(copied).read_many(changed)
+    write_video(Path(changed[0].clip.source), moving(3), range(0, 3000, 40))
+    found = OriginalReader(copied).read_many(changed)
+    assert found and not any(isinstance(pictures, CorruptClip) for pictures in before)
+    for request, error in zip(changed, found, strict=True):
+        assert isinstance(error, CorruptClip)
+        assert str(error) == (
+            f"clip {request.clip.clip_id} in {request.clip.source}: has changed since it was ingested"
+        )
+    others = OriginalReader(copied).read_many(by_file(copied, "a.mp4"))
+    assert others and not any(isinstance(pictures, CorruptClip) for pictures in others)
+
+
+def test_a_source_is_known_by_its_content(copied: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only looks changed is hashed, once; what does not is not hashed at all."""
+    hashed: list[str] = []
+
+    def noted(path: Path) -> str:
+        hashed.append(path.name)
+        return sha256_of(path)
+
+    monkeypatch.setattr(originals, "sha256_of", noted)
+    requests = [*by_file(copied, "a.mp4"), *by_file(copied, "b.mkv")]
+    before = OriginalReader(copied).read_many(requests)
+    assert hashed == []
+    path = Path(requests[0].clip.source)
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    os.utime(path, (1, 1))
+    reader = OriginalReader(copied, max_open=1)
+    for _ in range(2):
+        for found, expected in zip(reader.read_many(requests), before, strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert hashed == ["a.mp4"]
+
+
+def test_a_source_without_ingests_notes_is_hashed(copied: Dataset, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "dataset" / ".work")
+    (request, *_) = by_file(copied, "a.mp4")
+    assert not isinstance(OriginalReader(copied).read_many([request])[0], CorruptClip)
+    path = Path(request.clip.source)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptClip, match="has changed since it was ingested"):
+        OriginalReader(copied).read(request.clip, request.frames)
+
+
+def find_middle(rgb: Image) -> Image:
+    height, width = rgb.shape[:2]
+    return np.array([[width // 4, height // 4, 3 * width // 4, 3 * height // 4]])
+
+
+def test_originals_of_blurred_shards_are_read_only_where_that_is_said(
+    tmp_path: Path, write_video: Callable[..., Path], moving: Callable[..., Any]
+) -> None:
+    path = write_video(tmp_path / "a.mp4", moving(1), range(0, 2000, 40))
+    size = {"width": 96, "height": 64, "jobs": 1}
+    plain = ingest([path], tmp_path / "plain", **size)
+    blurred = ingest([path], tmp_path / "blurred", **size, redact=find_middle, redacted_by="a detector 1.0")
+    with pytest.raises(InputError) as refused:
+        OriginalReader(blurred)
+    assert str(refused.value) == (
+        f"{blurred.url}: is blurred by a detector 1.0, and the originals show what that hides; "
+        "read the shards, or say accept_unblurred=True"
+    )
+    accepted = OriginalReader(blurred, accept_unblurred=True)
+    (clip,), (same,) = blurred.clips, plain.clips
+    found = accepted.read(clip, [0, 9])
+    np.testing.assert_array_equal(found, OriginalReader(plain).read(same, [0, 9]))
+    assert np.abs(found.astype(int) - ClipReader(blurred).read(clip, [0, 9])).mean() > 5

@@ -175,6 +175,24 @@ def test_a_plain_sky_is_no_obstruction_nor_is_a_wall_before_a_standing_camera() 
     assert max(score.obstruction for score in scores_of(wall)) == 0
 
 
+def test_a_night_sky_and_the_own_bonnet_are_no_obstruction() -> None:
+    """Plain and still, they are in all of a vehicle's footage. A cloth by day, a blot at night are found."""
+    rng = np.random.default_rng(0)
+    dark = [np.asarray(picture // 3, np.uint8) for picture in driving(150)]
+    night = [np.vstack([np.full((H // 2, W), 12, np.uint8), picture[: H // 2]]) for picture in dark]
+    assert max(score.obstruction for score in scores_of([noisy(p, rng, 1.0) for p in night])) == 0
+    bonnet = [
+        np.vstack([picture[: 3 * H // 4], np.full((H // 4, W), 45, np.uint8)]) for picture in driving(150)
+    ]
+    assert max(score.obstruction for score in scores_of([noisy(p, rng, 1.0) for p in bonnet])) == 0
+    cloth = [
+        np.vstack([np.full((H // 3, W), 30, np.uint8), picture[: H - H // 3]]) for picture in driving(150)
+    ]
+    for covered in (cloth, [blot(picture) for picture in dark]):
+        scores = scores_of([noisy(picture, rng, 1.0) for picture in covered])
+        assert np.median([score.obstruction for score in scores]) >= OBSTRUCTED_FROM
+
+
 def one(**change: object) -> FrameScores:
     values = {"brightness": 100.0, "sharpness": 100.0, "motion": 10.0, "identical": False}
     return FrameScores(**{**values, **change})  # type: ignore[arg-type]  # as a test names them
@@ -206,3 +224,27 @@ def test_a_picture_unlike_both_its_neighbours_is_damaged() -> None:
     assert spread_of(scores_of(pictures)) == []
     pictures[30] = np.vstack([pictures[30][: H // 2], np.roll(pictures[30][H // 2 :], 40, axis=1)])
     assert spread_of(scores_of(pictures)) == [(30, 31)]
+
+
+def test_what_lasts_is_looked_at_ten_times_a_second_and_what_may_not_in_every_frame() -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (H, W), dtype=np.uint8) for _ in range(100)]
+    fast, slow = scores_of(noise, fps=100), scores_of(noise[:10], fps=5)
+    for name in ("sharpness", "motion"):
+        assert 9 <= len({getattr(score, name) for score in fast[1:]}) <= 11
+        assert len({getattr(score, name) for score in slow}) == 10
+    for name in ("brightness", "jump", "jump_over"):
+        assert len({getattr(score, name) for score in fast[2:]}) > 90  # some means are equal
+    held = scores_of([*noise[:50], *noise[49:50] * 2], fps=100)
+    assert [score.identical for score in held[49:]] == [False, True, True]
+
+
+def test_a_clock_that_goes_back_is_looked_at_anew() -> None:
+    rng = np.random.default_rng(0)
+    scorer = Scorer()
+    found = [
+        scorer.score(Planes(rng.integers(0, 255, (H, W), dtype=np.uint8), CHROMA, CHROMA), time_s=time_s)
+        for time_s in (10.0, 10.05, 10.1, 3.0, 3.05)
+    ]
+    sharpness = [score.sharpness for score in found]
+    assert sharpness[1] == sharpness[2] != sharpness[3] == sharpness[4]

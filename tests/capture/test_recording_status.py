@@ -11,13 +11,21 @@ import urllib.request
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
 
 from catseye.capture.recording.status import CameraStatus
-from catseye.capture.recording_status import prometheus_text, serve_status, status_document, write_status
+from catseye.capture.recording_status import (
+    StatusFile,
+    prometheus_text,
+    serve_status,
+    status_document,
+    write_status,
+)
 from catseye.capture.systemd import sd_notify, watchdog_interval_s
+from catseye.errors import InputError
 
 
 def camera(**changes: Any) -> CameraStatus:
@@ -116,6 +124,23 @@ def test_the_status_file_is_replaced_whole(tmp_path: Path) -> None:
         write_status(path, [camera(packets=packets)])
         assert json.loads(path.read_text())["cameras"][0]["packets"] == packets
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_status_file_that_fails_is_warned_of_once_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    status = StatusFile(folder / "status.json", [camera()])
+    rmtree(folder)
+    folder.touch()
+    for _ in range(3):
+        status.write([camera()])
+    assert caplog.text.count("the status cannot be written") == 1
+    folder.unlink()
+    status.write([camera()])
+    assert (folder / "status.json").exists()
+    with pytest.raises(InputError, match=r"status\.json: cannot be written"):
+        StatusFile(folder / "status.json" / "status.json", [camera()])
 
 
 def test_systemd_is_told_over_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from catseye.capture import journal
 from catseye.capture.journal import Gap, Removed
 from catseye.capture.retention import (
     StoredSegment,
+    deletion_order,
+    footage_sizes,
     lock,
     make_room,
     segment_stem,
@@ -64,23 +66,73 @@ def removed(folder: Path) -> list[tuple[str, str]]:
     return [(entry.file, entry.reason) for entry in journal.read(folder) if isinstance(entry, Removed)]
 
 
-def stored(stem: str, *, locked: bool = False, size: int = 10, folder: str = "a") -> StoredSegment:
-    return StoredSegment(Path(folder), stem, (f"{stem}.mp4",), size, locked)
+def in_order(**folders: list[str]) -> list[tuple[str, tuple[str, ...], bool]]:
+    """Camera, files and lock of each segment, in the order to delete them."""
+    for names in folders.values():
+        random.Random(0).shuffle(names)
+    order = deletion_order((Path(folder), dict.fromkeys(names, SIZE)) for folder, names in folders.items())
+    return [(segment.folder.name, segment.files, segment.locked) for segment in order]
 
 
-def test_the_selector_takes_the_oldest_of_all_cameras_and_the_locked_last() -> None:
-    segments = [
-        stored("3", folder="front"),
-        stored("1", folder="rear"),
-        stored("0", locked=True),
-        stored("2", folder="front"),
-        stored("4", folder="rear", locked=True),
+def test_the_oldest_of_all_cameras_goes_first_and_the_locked_last() -> None:
+    front = ["0.mp4", "0.mp4.lock", "3.mp4", "2.telemetry.csv", "2.mp4", "2.proxy.mp4", "journal.jsonl"]
+    rear = ["4.mp4", "4.proxy.mp4.lock", "1.ts", "5.ts.part", "5.proxy.mp4"]
+    assert in_order(front=front, rear=rear) == [
+        ("rear", ("1.ts",), False),
+        ("front", ("2.mp4", "2.proxy.mp4", "2.telemetry.csv"), False),
+        ("front", ("3.mp4",), False),
+        ("front", ("0.mp4", "0.mp4.lock"), True),
+        ("rear", ("4.mp4", "4.proxy.mp4.lock"), True),
     ]
-    random.Random(0).shuffle(segments)
-    assert [s.stem for s in to_delete(segments, need_bytes=50)] == ["1", "2", "3", "0", "4"]
-    assert [s.stem for s in to_delete(segments, need_bytes=11)] == ["1", "2"]
-    assert [s.stem for s in to_delete(segments, need_bytes=10)] == ["1"]
-    assert to_delete(segments, need_bytes=0) == []
+
+
+def test_what_was_set_aside_goes_before_footage_but_under_its_segments_lock() -> None:
+    front = ["0.mp4", "1.mp4", "1.mp4.tail.bad", "2.mp4", "2.mp4.lock", "2.mp4.tail.bad"]
+    rear = ["0.ts.bad", "3.mp4.bad", "3.mp4.lock", "4.ts.part", "4.ts.bad", "notes.bad"]
+    assert in_order(front=front, rear=rear) == [
+        ("rear", ("0.ts.bad",), False),
+        ("front", ("1.mp4.tail.bad",), False),
+        ("front", ("0.mp4",), False),
+        ("front", ("1.mp4",), False),
+        ("front", ("2.mp4.tail.bad",), True),
+        ("rear", ("3.mp4.bad",), True),
+        ("front", ("2.mp4", "2.mp4.lock"), True),
+        ("rear", ("3.mp4.lock",), True),
+    ]
+
+
+def test_no_more_is_chosen_than_is_needed() -> None:
+    ordered = [StoredSegment(Path("a"), stem, (f"{stem}.mp4",), 10, False) for stem in "123"]
+    assert [s.stem for s in to_delete(iter(ordered), need_bytes=50)] == ["1", "2", "3"]
+    assert [s.stem for s in to_delete(iter(ordered), need_bytes=11)] == ["1", "2"]
+    assert [s.stem for s in to_delete(iter(ordered), need_bytes=10)] == ["1"]
+    assert to_delete(iter(ordered), need_bytes=0) == []
+
+
+def test_set_aside_files_count_and_are_deleted_on_record(
+    tmp_path: Path, segment: Callable[..., Path]
+) -> None:
+    files = [segment(0), segment(1, suffix=".mp4.bad"), segment(2), segment(2, suffix=".mp4.tail.bad")]
+    used = 4 * SIZE + (files[0].parent / "journal.jsonl").stat().st_size
+    assert make_room(tmp_path, quota_bytes=used, min_free_bytes=0) == []
+    assert make_room(tmp_path, quota_bytes=used - SIZE - 1, min_free_bytes=0) == [files[1], files[3]]
+    assert removed(files[0].parent) == [(files[1].name, "quota"), (files[3].name, "quota")]
+    assert files[0].exists() and files[2].exists()
+
+
+def test_sizes_kept_between_calls_see_all_that_is_new(tmp_path: Path, segment: Callable[..., Path]) -> None:
+    first, sizes = segment(0), footage_sizes(tmp_path)
+
+    def make(quota_bytes: int) -> list[Path]:
+        return make_room(tmp_path, quota_bytes=quota_bytes, min_free_bytes=0, sizes=sizes)
+
+    used = SIZE + (first.parent / "journal.jsonl").stat().st_size
+    assert make(used) == []
+    second = segment(1)
+    assert make(used + SIZE) == []
+    marker = lock(first)
+    assert make(used + SIZE - 1) == [second]
+    assert first.exists() and marker.exists()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +143,10 @@ def test_the_selector_takes_the_oldest_of_all_cameras_and_the_locked_last() -> N
         ("20260504T030200.500Z.proxy.mp4", "20260504T030200.500Z"),
         ("20260504T030200.500Z.telemetry.csv", "20260504T030200.500Z"),
         ("20260504T030200.500Z.mp4.lock", "20260504T030200.500Z"),
+        ("20260504T030200.500Z.mp4.bad", "20260504T030200.500Z"),
+        ("20260504T030200.500Z.proxy.mp4.tail.bad", "20260504T030200.500Z"),
         ("20260504T030200.500Z.mp4.part", None),
+        ("notes.bad", None),
         ("journal.jsonl", None),
         ("calibration.json", None),
         (".a.12.part.mp4", None),

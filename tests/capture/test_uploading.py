@@ -16,7 +16,8 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
-from object_store import BUCKET, Weed, Wire, storage_options
+from command_line import Command
+from object_store import ACCESS_KEY, BUCKET, SECRET_KEY, Weed, Wire, storage_options
 
 from catseye.capture import journal
 from catseye.capture.journal import Removed, SegmentClosed, Uploaded
@@ -415,6 +416,47 @@ def test_options_and_places_that_cannot_be(footage: Path, record: Record, tmp_pa
         upload(footage, "nowhere://x")
 
 
+def test_the_verb_says_what_it_did_and_what_cannot_be(
+    catseye: Command, footage: Path, record: Record, tmp_path: Path
+) -> None:
+    record(0)
+    archive = tmp_path / "archive"
+    for options, code, told in (
+        (("--attempts", "0"), 2, "attempts 0: must be at least 1"),
+        (("--part", "1MB"), 2, "part_bytes 1000000"),
+        (("--limit", "fast"), 2, "'fast' is no amount of data"),
+        (("--endpoint", "storage.example.com"), 2, "--endpoint storage.example.com: must be the address"),
+        (("--endpoint", "http://127.0.0.1:1"), 2, "is for s3://bucket/folder, not for"),
+    ):
+        called = catseye("upload", footage, archive, *options)
+        assert (called.code, told in called.line) == (code, True), called.err
+    assert not archive.exists()
+    called = catseye("upload", footage, archive, "--attempts", "2", "--json")
+    assert called.code == 0, called.err
+    assert json.loads(called.out)["uploaded"] == 1 and list(archive.rglob("*.mp4"))
+
+
+def test_the_verb_reaches_an_endpoint_that_is_not_amazons(
+    catseye: Command,
+    weed: Weed,
+    footage: Path,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    record(0)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    url = f"s3://{BUCKET}/{tmp_path.name}"
+    called = catseye("upload", footage, url, "--endpoint", f"http://127.0.0.1:{weed.port}")
+    assert called.code == 0, called.err
+    assert any(name.endswith(".mp4") for name in content_at(url, storage_options(weed.port)))
+    called = catseye("upload", footage, url, "--endpoint", "http://127.0.0.1:9", "--attempts", "1")
+    assert called.code == 1
+    assert "cannot be written to" in called.line
+
+
 def test_order_small_first_then_locked_then_oldest() -> None:
     def item(camera: str, stem: str, suffix: str = ".mp4", *, locked: bool = False) -> Item:
         segment = StoredSegment(Path(camera), stem, (), 0, locked)
@@ -478,12 +520,12 @@ def test_retries_double_their_waits_and_start_afresh_after_progress() -> None:
 
     arguments = {"progress": lambda: done, "sleep": waits.append}
     assert retrying(flaky, attempts=4, chance=lambda: 1.0, **arguments) == "through"  # type: ignore[arg-type]  # of several types
-    assert waits == [1.0, 2.0, 4.0, 1.0, 2.0]
+    assert waits == [0.5, 1.0, 2.0, 0.5, 1.0]
 
     calls = -100
     with pytest.raises(ConnectionError):
         retrying(flaky, attempts=3, chance=lambda: 0.5, **arguments)  # type: ignore[arg-type]  # of several types
-    assert waits[5:] == [0.5, 1.0] and calls == -97
+    assert waits[5:] == [0.25, 0.5] and calls == -97
 
 
 def test_no_retry_where_it_cannot_help() -> None:

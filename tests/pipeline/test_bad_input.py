@@ -5,47 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from catseye.cli import main
-
-
-@dataclass(frozen=True)
-class Called:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        """The one line that tells of the fault."""
-        (line,) = [line for line in self.err.splitlines() if line.startswith("catseye: ")]
-        assert "Traceback" not in self.err
-        return line
-
-
-class Command:
-    """Calls the command line in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: str | Path) -> Called:
-        self._monkeypatch.setattr(sys, "argv", ["catseye", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = self._capsys.readouterr()
-        return Called(int(stop.value.code or 0), out, err)
-
-
-@pytest.fixture
-def catseye(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capsys)
+from command_line import Command
 
 
 @pytest.fixture
@@ -169,9 +133,13 @@ def test_dataset_of_a_newer_version(catseye: Command, tmp_path: Path, video: Pat
 def test_option_that_cannot_be(catseye: Command, tmp_path: Path, video: Path) -> None:
     assert catseye("synth", "--out", tmp_path / "world", "--clips", "0").code == 2
     assert catseye("demo", "--video", video, "--out", tmp_path).code == 2
-    called = catseye("synth", "--out", tmp_path / "world", "--duration", "-1")
-    assert called.code == 2
-    assert "-1" in called.line
+    for arguments in (
+        ("synth", "--out", tmp_path / "world", "--duration", "-1"),
+        ("ingest", video, "--out", tmp_path / "dataset", "--stall-s", "-1"),
+    ):
+        called = catseye(*arguments)
+        assert called.code == 2
+        assert "-1" in called.line
 
 
 def test_full_disk_loses_nothing(

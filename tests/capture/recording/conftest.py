@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from recording_footage import FakeClock, Footage
+from rtsp_camera import NEEDS, RtspCamera, is_installed
 
 
 @pytest.fixture
@@ -22,3 +23,12 @@ def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     monkeypatch.setattr("time.monotonic_ns", lambda: clock.monotonic_ns)
     monkeypatch.setattr("time.monotonic", lambda: clock.monotonic_ns / 1e9)
     return clock
+
+
+@pytest.fixture
+def server() -> Iterator[RtspCamera]:
+    if not is_installed():
+        pytest.skip(NEEDS)
+    camera = RtspCamera()
+    yield camera
+    camera.stop()

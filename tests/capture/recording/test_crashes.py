@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import ROOT
+from rtsp_camera import NEEDS, is_installed
 
 
 def measured(script: str, *options: str) -> dict[str, Any]:
@@ -31,3 +33,16 @@ def test_ten_kills(tmp_path: Path) -> None:
 def test_ten_power_cuts() -> None:
     summary = measured("recorder_power.py", "--points", "10", "--seconds", "6")
     assert summary["points"] == 10 and summary["frames_owed"] > 500
+
+
+def test_memory_stays_flat_over_three_minutes_of_footage() -> None:
+    summary = measured("recorder_memory.py", "--minutes", "3")
+    assert summary["packets"] > 4000 and summary["segments_deleted"] > 0
+    assert summary["bytes_recorded"] > 10 * summary["bound_mib"] * 2**20
+
+
+@pytest.mark.skipif(not is_installed(), reason=NEEDS)
+def test_three_dropped_connections(tmp_path: Path) -> None:
+    results = str(tmp_path / "drops.jsonl")
+    (case,) = measured("rtsp_drops.py", "--drops", "3", "--results", results)["cases"]
+    assert case["drops"] == 3 <= case["gaps"] and case["frames_recorded"] > 0

@@ -196,6 +196,38 @@ def test_time_between_two_runs_is_noted(footage: MakeFootage) -> None:
     assert (gap.from_utc, gap.to_utc, gap.reason) == (utc(0.76), utc(100), "the recorder was not running")
 
 
+def test_films_of_long_ago_tell_no_gap_between_two_runs(footage: MakeFootage) -> None:
+    for day in (100, 1):
+        made = footage()
+        made.connect()
+        made.take(live_packets(20, utc_s=-86_400 * day, clock="file"))
+        made.writer.finish()
+    assert len(made.segments) == 2 and not made.gaps
+
+
+def test_a_film_after_a_camera_ends_the_gap_at_the_time_of_playing(footage: MakeFootage) -> None:
+    first = footage()
+    first.connect()
+    first.take(live_packets(20))
+    first.writer.finish()
+    second = footage()
+    second.connect()
+    second.take(live_packets(20, at_s=100, utc_s=-86_400, clock="file"))
+    second.writer.finish()
+    (gap,) = second.gaps
+    assert gap.reason == "the recorder was not running" and gap.from_utc < gap.to_utc
+    assert gap.to_utc == utc(0)  # the clock stands still
+
+
+def test_packets_that_went_with_the_connection_are_counted(footage: MakeFootage) -> None:
+    made = footage()
+    made.connect()
+    made.take([*live_packets(20), Lost("broke off", packets=1), *live_packets(20, at_s=30)])
+    made.writer.finish()
+    assert [line.dropped for line in made.segments] == [0, 1]
+    assert made.status.snapshot().dropped == 1
+
+
 def test_camera_that_does_not_answer_after_a_restart_is_told_from_the_time_before(
     footage: MakeFootage, fake_clock: FakeClock
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from typing import Any
 
 import pytest
 from av.packet import Packet
-from conftest import ROOT
 from recording_footage import Journalled, decoded_frames
+from rtsp_camera import RtspCamera
 
 from catseye.capture import journal
 from catseye.capture.journal import Gap, SegmentClosed
@@ -25,47 +24,8 @@ from catseye.capture.recording.recorder import Recorder, record
 from catseye.capture.recording.status import CameraStatus
 from catseye.errors import InputError, UsageError
 
-SYSTEM_PYTHON = "/usr/bin/python3"
-QUICK = RecordOptions(
-    segment_s=2, read_timeout_s=1, open_timeout_s=20, longest_backoff_s=0.2, longest_step_s=0.9
-)
+QUICK = RecordOptions(segment_s=2, read_timeout_s=1, open_timeout_s=20, longest_backoff_s=0.2, max_gap_s=0.9)
 PATIENCE_S = 60.0
-
-
-class Server:
-    """The server's process and what it is told."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        assert process.stdout is not None
-        self.address = f"rtsp://127.0.0.1:{int(process.stdout.readline())}"
-
-    def tell(self, words: str) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(f"{words}\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline() == "done\n"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    probe = (
-        "import gi; gi.require_version('GstRtspServer', '1.0'); "
-        "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
-        "assert all(map(Gst.ElementFactory.find, ['x264enc', 'h264parse', 'rtph264pay']))"
-    )
-    if (
-        not Path(SYSTEM_PYTHON).exists()
-        or subprocess.run([SYSTEM_PYTHON, "-c", probe], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-*")
-    script = ROOT / "tests" / "capture" / "recording" / "rtsp_server.py"
-    process = subprocess.Popen(
-        [SYSTEM_PYTHON, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        yield Server(process)
-        process.kill()
 
 
 class Running(Journalled):
@@ -135,7 +95,7 @@ def front(url: str, **given: Any) -> SourceSpec:
     return SourceSpec("front", url, "car", **given)
 
 
-def test_tcp_is_recorded_by_the_cameras_own_clock(server: Server, tmp_path: Path) -> None:
+def test_tcp_is_recorded_by_the_cameras_own_clock(server: RtspCamera, tmp_path: Path) -> None:
     clock = "rtcp" if hasattr(Packet, "has_sidedata") else "arrival"  # before PyAV 14 nothing tells
     with recording(tmp_path, front(f"{server.address}/camera")) as run:
         run.wait(lambda: len(run.segments) >= 3 and any(line.clock == clock for line in run.segments))
@@ -148,7 +108,7 @@ def test_tcp_is_recorded_by_the_cameras_own_clock(server: Server, tmp_path: Path
     assert all(second - first < timedelta(seconds=3.5) for first, second in pairwise(starts))
 
 
-def test_udp_is_recorded(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_udp_is_recorded(server: RtspCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "QUICK", RecordOptions(transport="udp", segment_s=1))
     with recording(tmp_path, front(f"{server.address}/camera")) as run:
         run.wait(lambda: len(run.segments) >= 2)
@@ -157,7 +117,7 @@ def test_udp_is_recorded(server: Server, tmp_path: Path, monkeypatch: pytest.Mon
     assert (run.segments[0].width, run.segments[0].height) == (320, 240)
 
 
-def test_camera_that_drops_out_again_and_again(server: Server, tmp_path: Path) -> None:
+def test_camera_that_drops_out_again_and_again(server: RtspCamera, tmp_path: Path) -> None:
     with recording(tmp_path, front(f"{server.address}/camera")) as run:
         for drops in range(1, 6):
             run.more_packets(10)
@@ -169,7 +129,7 @@ def test_camera_that_drops_out_again_and_again(server: Server, tmp_path: Path) -
     assert len(run.gaps) >= 5 and run.status.gap_s > 0
 
 
-def test_camera_that_stalls(server: Server, tmp_path: Path) -> None:
+def test_camera_that_stalls(server: RtspCamera, tmp_path: Path) -> None:
     with recording(tmp_path, front(f"{server.address}/camera")) as run:
         run.more_packets(20)
         server.tell("stall")
@@ -181,7 +141,7 @@ def test_camera_that_stalls(server: Server, tmp_path: Path) -> None:
     assert "sent nothing for 1 s" in {gap.reason for gap in run.gaps}
 
 
-def test_camera_that_changes_its_size(server: Server, tmp_path: Path) -> None:
+def test_camera_that_changes_its_size(server: RtspCamera, tmp_path: Path) -> None:
     with recording(tmp_path, front(f"{server.address}/camera")) as run:
         run.more_packets(20)
         server.tell("resize 256 144")
@@ -192,7 +152,7 @@ def test_camera_that_changes_its_size(server: Server, tmp_path: Path) -> None:
     assert not run.gaps and run.status.reconnects == 0 and run.status.dropped == 0
 
 
-def test_camera_whose_time_jumps(server: Server, tmp_path: Path) -> None:
+def test_camera_whose_time_jumps(server: RtspCamera, tmp_path: Path) -> None:
     with recording(tmp_path, front(f"{server.address}/camera")) as run:
         run.more_packets(100)
         server.tell("jump -2")
@@ -202,7 +162,7 @@ def test_camera_whose_time_jumps(server: Server, tmp_path: Path) -> None:
     assert run.status.reconnects == 0
 
 
-def test_proxy_is_recorded_beside(server: Server, tmp_path: Path) -> None:
+def test_proxy_is_recorded_beside(server: RtspCamera, tmp_path: Path) -> None:
     source = front(f"{server.address}/camera", proxy_url=f"{server.address}/proxy")
     with recording(tmp_path, source) as run:
         run.wait(lambda: sum(".proxy" in line.file for line in run.segments) >= 2)
