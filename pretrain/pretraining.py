@@ -177,6 +177,8 @@ def _session(config: PretrainConfig, fabric: Fabric) -> Session:
     share_statistics(network, fabric)
     adamw = AdamW(parameter_groups(network, weight_decay=config.weight_decay), lr=config.lr)
     if config.compile:
+        # Gradients by task go through a graph more than once.
+        torch._functorch.config.donated_buffer = False
         network.compile()
     model, optimizer = fabric.setup(network, adamw)
     return Session(

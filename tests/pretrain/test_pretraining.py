@@ -248,6 +248,7 @@ def test_every_task_starts_at_its_weight(memory_dataset: MakeDataset, tmp_path: 
     assert figures["loss/total"] == pytest.approx(0.5 + 1.0 + 2.0, rel=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # the compiler's own looks
 def test_a_compiled_network_learns_the_same(
     memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +257,7 @@ def test_a_compiled_network_learns_the_same(
 
     def traced(self: torch.nn.Module) -> None:
         compiled.append(self)
-        torch.nn.Module.compile(self, backend="eager")
+        torch.nn.Module.compile(self, backend="aot_eager")
 
     dataset, config = memory_dataset(), replace(CONFIG, steps=2)
     pretrain(dataset, tmp_path / "plain", config)

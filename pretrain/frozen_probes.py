@@ -1,0 +1,182 @@
+"""What a frozen encoder's features tell about places in a picture, by the two simplest readers there are.
+
+Labelled stills are cut into cells of ``CELL`` network pixels. A cell is positive if its centre lies in a
+labelled box, and is left out if it lies in an ignored one. A linear classifier and a vote among nearest
+neighbours (Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018)
+learn from some stills, and are measured by average precision over the cells of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from catseye.errors import UsageError
+from catseye.pretrain.augment import Still, fit
+from catseye.pretrain.encoder import Encoder
+from catseye.progress import Progress, silent
+
+CELL = 8
+"""Side of a cell: the stride of the finer of the maps that are read."""
+
+LEVELS = slice(1, 3)
+"""The encoder's maps that are read: strides 8 and 16."""
+
+NEIGHBOURS = 20
+_TEMPERATURE = 0.07
+_BANK = 20_000
+_STEPS = 300
+_DECAYS = (1e-5, 1e-4, 1e-3, 1e-2)
+_HELD_OUT = 0.2
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Cells:
+    """N cells of some stills.
+
+    Args:
+        features: (N, C) float32, standardised by nobody yet.
+        positive: (N,) bool.
+        still: (N,) int64, which still each is of.
+    """
+
+    features: Tensor
+    positive: Tensor
+    still: Tensor
+
+
+@torch.no_grad()
+def cells_of(
+    encoder: Encoder, stills: Sequence[Still], *, width: int, height: int, progress: Progress = silent
+) -> Cells:
+    """Features of all cells of stills, letterboxed to the network's size.
+
+    Args:
+        encoder: in evaluation mode.
+        width, height: multiples of 32.
+    """
+    features, positive, numbers = [], [], []
+    for number, still in enumerate(stills):
+        fitted = fit(still, width=width, height=height)
+        fine, coarse = encoder(torch.from_numpy(fitted.rgb).permute(2, 0, 1)[None].float() / 255)[LEVELS]
+        coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+        inside, ignored = (
+            torch.from_numpy(_centres_inside(fitted.boxes[chosen], width=width, height=height)).flatten()
+            for chosen in (~fitted.ignored, fitted.ignored)
+        )
+        kept = inside | ~ignored
+        features.append(torch.cat((fine, coarse), dim=1)[0].flatten(1).T[kept].float())
+        positive.append(inside[kept])
+        numbers.append(torch.full((int(kept.sum()),), number))
+        progress("features", number + 1, len(stills))
+    return Cells(torch.cat(features), torch.cat(positive), torch.cat(numbers))
+
+
+def probe(train: Cells, test: Cells, *, seed: int = 0) -> dict[str, float]:
+    """Measure both readers.
+
+    Returns:
+        ``linear_ap`` and ``knn_ap``, and ``positive_share``, the average precision of a blind guess.
+
+    Raises:
+        UsageError: one of the two has no positive cell.
+    """
+    for name, cells in (("train", train), ("test", test)):
+        if not bool(cells.positive.any()):
+            raise UsageError(f"the {name} stills have no labelled object to probe for")
+    return {
+        "linear_ap": average_precision(linear_scores(train, test, seed=seed), test.positive),
+        "knn_ap": average_precision(knn_scores(train, test, seed=seed), test.positive),
+        "positive_share": float(test.positive.float().mean()),
+    }
+
+
+def linear_scores(train: Cells, test: Cells, *, seed: int) -> Tensor:
+    """Logits (N,) of logistic regression, its weight decay chosen on a fifth of the training stills."""
+    mean, spread = train.features.mean(dim=0), train.features.std(dim=0).clamp(min=1e-6)
+    known, unknown = (((cells.features - mean) / spread) for cells in (train, test))
+    generator = torch.Generator().manual_seed(seed)
+    stills = torch.randperm(int(train.still.max()) + 1, generator=generator)
+    held = torch.isin(train.still, stills[: max(1, round(_HELD_OUT * len(stills)))])
+    decay = _DECAYS[-1]
+    if bool(train.positive[held].any()) and bool(train.positive[~held].any()):
+        tried = {
+            each: average_precision(
+                _fit_line(known[~held], train.positive[~held], each)(known[held]), train.positive[held]
+            )
+            for each in _DECAYS
+        }
+        decay = max(tried, key=lambda each: tried[each])
+    return _fit_line(known, train.positive, decay)(unknown)
+
+
+def knn_scores(train: Cells, test: Cells, *, seed: int) -> Tensor:
+    """Share (N,) of positive cells among the nearest by cosine, the nearer the weightier.
+
+    Positive and negative cells are in the bank in equal number as far as there are.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sides = []
+    for wanted in (True, False):
+        found = torch.nonzero(train.positive == wanted).flatten()
+        sides.append(found[torch.randperm(len(found), generator=generator)[: _BANK // 2]])
+    picked = torch.cat(sides)
+    mean = train.features.mean(dim=0)
+    bank = F.normalize(train.features[picked] - mean, dim=1)
+    votes = train.positive[picked].float()
+    scores = []
+    for part in torch.split(test.features, _CHUNK):
+        alike, index = (F.normalize(part - mean, dim=1) @ bank.T).topk(min(NEIGHBOURS, len(bank)), dim=1)
+        weight = (alike / _TEMPERATURE).softmax(dim=1)
+        scores.append((weight * votes[index]).sum(dim=1))
+    return torch.cat(scores)
+
+
+def average_precision(scores: Tensor, positive: Tensor) -> float:
+    """Mean precision at each positive, best score first; ties in the order given."""
+    order = scores.argsort(descending=True, stable=True)
+    hits = positive[order]
+    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())
+
+
+class _Line:
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self._weight, self._bias = weight, bias
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return features @ self._weight + self._bias
+
+
+def _fit_line(features: Tensor, positive: Tensor, decay: float) -> _Line:
+    """Logistic regression by L-BFGS."""
+    weight = torch.zeros(features.shape[1], requires_grad=True)
+    bias = torch.zeros((), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
+    truth = positive.float()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(features @ weight + bias, truth)
+        loss = loss + decay * weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return _Line(weight.detach(), bias.detach())
+
+
+def _centres_inside(boxes: NDArray[np.float32], *, width: int, height: int) -> NDArray[np.bool_]:
+    """(height / CELL, width / CELL): whether a cell's centre lies in one of (N, 4) boxes."""
+    x = (np.arange(width // CELL) + 0.5) * CELL
+    y = (np.arange(height // CELL) + 0.5) * CELL
+    across = (boxes[:, :1] <= x) & (x < boxes[:, 2:3])
+    down = (boxes[:, 1:2] <= y) & (y < boxes[:, 3:])
+    return np.asarray((down[:, :, None] & across[:, None]).any(axis=0), dtype=np.bool_)
