@@ -285,7 +285,7 @@ def _joined_to_top(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
     on_top = np.zeros(count, dtype=bool)
     on_top[regions[0]] = True
     on_top[0] = False  # the region of all the others
-    return on_top[regions]
+    return np.asarray(on_top[regions], dtype=np.bool_)
 
 
 def steady(
@@ -362,7 +362,7 @@ def _corrupt(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:
     corrupt = shows | np.array([s.damaged for s in scores], dtype=bool)
     for at in range(1, len(scores)):
         corrupt[at] |= corrupt[at - 1] and not scores[at].key
-    return corrupt | _strays(scores)
+    return np.asarray(corrupt | _strays(scores), dtype=np.bool_)
 
 
 def _strays(scores: Sequence[FrameScores]) -> NDArray[np.bool_]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,9 @@ _AVCOL_SPC_709 = 1
 _AVCOL_SPC_601 = frozenset({4, 5, 6, 7})  # FCC, BT.470BG, SMPTE 170M and 240M, by ITU-T H.273
 _AVCOL_SPC_UNSPECIFIED = 2
 _HD_HEIGHT = 720
+_REORDERED = frozenset({"h264", "hevc"})
+"""Codecs whose frames come in another order than their packets."""
+
 _CAN_TURN = frozenset({"mov", "mp4", "matroska"})
 """Container formats that can state a display matrix."""
 
@@ -154,6 +158,7 @@ class VideoFile:
 
     def _whole_pictures(self, damage: _Damage) -> Iterator[VideoFrame]:
         deinterlacer = Deinterlacer()
+        display = _DisplayTimes() if self._has_no_display_times() else None
         last_s = monotonic()
         for packet in self._packets_then_flush():
             if self._stall_s is not None and monotonic() - last_s > self._stall_s:
@@ -165,6 +170,8 @@ class VideoFile:
                 self.corrupt_packets += 1
                 damage.note(packet.pts if packet is not None else None)
                 continue
+            if display is not None:
+                display.correct(packet, pictures)
             for picture in pictures:
                 if picture.pts is None or picture.is_corrupt:
                     self.corrupt_packets += 1
@@ -173,6 +180,10 @@ class VideoFile:
                 yield from deinterlacer.push(picture)
                 last_s = monotonic()  # what the caller does with a frame is no stall
         yield from deinterlacer.flush()
+
+    def _has_no_display_times(self) -> bool:
+        """AVI numbers packets in the order of decoding, and says nothing of that of display."""
+        return "avi" in self._container.format.name and self._stream.codec_context.name in _REORDERED
 
     def _packets_then_flush(self) -> Iterator[Packet[VideoStream] | None]:
         yield from self.packets()
@@ -188,6 +199,21 @@ class VideoFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@dataclass
+class _DisplayTimes:
+    """Times of packets handed out to the pictures of a decoder in their order, which is that of display."""
+
+    waiting: list[int] = field(default_factory=list)
+
+    def correct(self, packet: Packet[VideoStream] | None, pictures: Sequence[VideoFrame]) -> None:
+        """Give pictures their times; ``packet`` is what the decoder has just been given."""
+        if packet is not None and packet.pts is not None:
+            heapq.heappush(self.waiting, packet.pts)
+        for picture in pictures:
+            if self.waiting:
+                picture.pts = heapq.heappop(self.waiting)
 
 
 @dataclass

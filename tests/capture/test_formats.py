@@ -80,6 +80,23 @@ def test_every_codec_in_every_container(tmp_path: Path, container: str, codec: s
     assert error(found[10], pictures[11]) > 1.5 * error(found[10], pictures[10])
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_frames_that_are_stored_in_another_order_than_shown_have_rising_times_in_avi(
+    tmp_path: Path, codec: str
+) -> None:
+    """AVI says when to decode and not when to show."""
+    pictures = [scene(n) for n in range(COUNT)]
+    b_frames = {"libx264": {"bf": "2", "b_strategy": "0", "preset": "fast"}, "mpeg2video": {"bf": "2"}}
+    path = encode(tmp_path / "b.avi", codec, pictures, options=b_frames[codec])
+    with VideoFile(path) as video:
+        frames = list(video.frames())
+        assert video.corrupt_packets == 0
+    step = Fraction(1, FPS) / frames[0].time_base
+    assert [frame.pts - frames[0].pts for frame in frames] == [n * step for n in range(COUNT)]
+    for frame, rgb in zip(frames, pictures, strict=True):
+        assert np.abs(planes_to_rgb(frame.planes).astype(int) - rgb).mean() < 6
+
+
 @pytest.mark.parametrize("codec", ["libx264", "libx265", AV1])
 def test_ten_bits(tmp_path: Path, codec: str) -> None:
     pictures = [scene(i) for i in range(COUNT)]
