@@ -78,4 +78,5 @@ def _mean(fabric: Fabric, gradient: Tensor) -> Tensor:
 def _write(parameters: list[nn.Parameter], flat: Tensor) -> None:
     parts = torch.split(flat, [parameter.numel() for parameter in parameters])
     for parameter, part in zip(parameters, parts, strict=True):
-        parameter.grad = part.view_as(parameter)
+        # A fused optimiser goes through memory, so that the two must lie in the same order.
+        parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter))

@@ -139,7 +139,7 @@ def pretrain(
         )
     samples = ClipSamples(dataset, dataset.select(split="train"), config.draw_options())
     fabric = launch(config.devices)
-    session = _session(config, fabric)
+    session = make_session(config, fabric)
     state = _State(run, identity, session)
     state.load()
     first = fabric.global_rank == 0
@@ -165,7 +165,8 @@ def pretrain(
     return info
 
 
-def _session(config: PretrainConfig, fabric: Fabric) -> Session:
+def make_session(config: PretrainConfig, fabric: Fabric) -> Session:
+    """A run's network, optimiser and schedule, at its beginning."""
     torch.manual_seed(config.seed)
     network = PretextModel(
         config.encoder,
@@ -175,7 +176,7 @@ def _session(config: PretrainConfig, fabric: Fabric) -> Session:
         recompute=config.recompute,
     ).to(memory_format=torch.channels_last)
     share_statistics(network, fabric)
-    adamw = AdamW(parameter_groups(network, weight_decay=config.weight_decay), lr=config.lr)
+    adamw = AdamW(parameter_groups(network, weight_decay=config.weight_decay), lr=config.lr, fused=True)
     if config.compile:
         # Gradients by task go through a graph more than once.
         torch._functorch.config.donated_buffer = False

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -121,6 +122,14 @@ def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None
         if kind == "optimizer":
             index, _, entry = rest.partition(".")
             entries.setdefault(int(index), {})[entry] = value
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, found in entries.items():
+        like = parameters[number]
+        # A fused optimiser goes through memory, so that all must lie in the parameter's order.
+        entries[number] = {
+            name: torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            for name, value in found.items()
+        }
     optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
 
 
