@@ -85,10 +85,14 @@ class Recording:
 
 @contextmanager
 def recording(*arguments: str | Path) -> Iterator[Recording]:
-    command = [sys.executable, "-m", "catseye.cli", "record", *map(str, arguments), "--status-port", "0"]
-    start = f"import sys; sys.argv = {command[2:]!r}; from catseye.cli import main; main()"
+    command = [sys.executable, "-m", "catseye", "record", *map(str, arguments), "--status-port", "0"]
     with subprocess.Popen(
-        [sys.executable, "-c", start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in a shell's background are told to ignore it, and would hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         try:
             yield Recording(process)
