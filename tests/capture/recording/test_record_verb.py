@@ -86,14 +86,11 @@ class Recording:
 @contextmanager
 def recording(*arguments: str | Path) -> Iterator[Recording]:
     command = [sys.executable, "-m", "catseye", "record", *map(str, arguments), "--status-port", "0"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Tests that run in a shell's background are told to ignore it, and would hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
+    # Tests that run in a shell's background are told to ignore it, and would hand that on.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, ours)
+    with process:
         try:
             yield Recording(process)
         finally:
