@@ -68,7 +68,7 @@ class CameraThreads:
         while not self._stop.is_set():
             try:
                 with self._connect() as source:
-                    self._status.set(connected=True, reconnects=connections)
+                    self._status.set(connected=not self._stop.is_set(), reconnects=connections)
                     connections += 1
                     if self._read_until_it_ends(source, backoff):
                         break
@@ -130,3 +130,4 @@ class CameraThreads:
                 _log.exception("writing %s", without_credentials(self._address))
                 self._writer.give_up(f"writing failed ({error})")
         self._writer.finish()
+        self._status.set(connected=False)  # the reading thread may still wait for the camera's next packet

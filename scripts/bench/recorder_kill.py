@@ -201,7 +201,7 @@ def main() -> int:
         "arrived": arrived,
         "decoded": decoded,
         "kept": kept,
-        "worst_case_kept": min(case["decoded"] / max(1, case["arrived"]) for case in cases),
+        "worst_case_kept": min(case["decoded"] / case["arrived"] for case in cases if case["arrived"]),
         "median_waited_s": statistics.median(case["waited_s"] for case in cases),
         "open_segments": sum(case["open_segments"] for case in cases),
         "closed_segments": sum(case["closed_segments"] for case in cases),

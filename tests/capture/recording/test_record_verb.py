@@ -85,11 +85,12 @@ class Recording:
 
 @contextmanager
 def recording(*arguments: str | Path) -> Iterator[Recording]:
-    command = [sys.executable, "-m", "catseye.cli", "record", *map(str, arguments), "--status-port", "0"]
-    start = f"import sys; sys.argv = {command[2:]!r}; from catseye.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    command = [sys.executable, "-m", "catseye", "record", *map(str, arguments), "--status-port", "0"]
+    # Tests that run in a shell's background are told to ignore it, and would hand that on.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, ours)
+    with process:
         try:
             yield Recording(process)
         finally:
