@@ -5,6 +5,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 command -v git >/dev/null || fail "git is missing; run: sudo apt-get install git"
 make_environment
-install train,export,plan-check,cluster,dev
+install train,export,compare,plan-check,cluster,dev
 cd "$root"
 exec "$venv/bin/python" -m pytest "$@"
