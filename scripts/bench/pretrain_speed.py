@@ -142,7 +142,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", type=Path)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -152,7 +152,7 @@ def main() -> int:
         if place is None:
             place = Path(name, "dataset")
             world = synth(Path(name, "world"), seed=0, clips=4, duration_s=8.0, width=640, height=360)
-            ingest([world], place, width=160, height=96, validation_fraction=0)
+            ingest([world], place, validation_fraction=0)
         dataset = open_dataset(place)
         found = {
             "step": (step_ratios(dataset, steps=options.steps), STEP_BOUND),
