@@ -30,6 +30,7 @@ for verb in (
     dataset.erase,
     training.pretrain,
     training.finetune,
+    training.evaluate,
     training.export,
     deployment.verify,
     deployment.build,

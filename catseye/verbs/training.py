@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from catseye.console import output_console, progress_bars
-from catseye.verbs.options import Height, Out, Precision, Seed, Width, print_metrics
+from catseye.console import output_console, print_table, progress_bars
+from catseye.errors import UsageError
+from catseye.verbs.options import Height, Json, Out, Precision, Seed, Width, print_json, print_metrics
 
 
 def pretrain(
@@ -111,6 +112,64 @@ def finetune(
             progress=progress,
         )
     print_metrics(str(out), info.metrics)
+
+
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of pretrain and finetune runs.")],
+    dataset: Annotated[str, typer.Option(help="Dataset folder or URL.")],
+    out: Out,
+    split: Annotated[str, typer.Option(help="Of the dataset: train, validation or test.")] = "test",
+    labels: Annotated[Path | None, typer.Option(help="COCO JSON with boxes on stills.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")
+    ] = None,
+    train_list: Annotated[
+        Path | None, typer.Option(help="File names that probes learn from; default: all but the test list's.")
+    ] = None,
+    test_list: Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")] = None,
+    learn_from: Annotated[
+        int, typer.Option(min=0, help="Stills that probes learn from, drawn by the seed; 0 takes all.")
+    ] = 100,
+    width: Width = 448,
+    height: Height = 256,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """What runs are worth, beside an untrained encoder: figures, and a page to look at.
+
+    Pretext tasks on held-out clips, frozen probes and detections on labelled stills, collapse, cost, and
+    errors by group. --width and --height are the size at which probes look at stills.
+    """
+    from catseye.pretrain.evaluation import StillsOptions
+    from catseye.pretrain.evaluation import evaluate as run_evaluate
+    from catseye.pretrain.evaluation.evaluating import DOCUMENT, PAGE
+    from catseye.pretrain.evaluation.summary import table_of
+
+    if labels is None and (images or train_list or test_list):
+        raise UsageError("--images, --train-list and --test-list say which of --labels: give that too")
+    stills = None
+    if labels is not None:
+        if test_list is None:
+            raise UsageError("--labels needs --test-list: a file with the names of the stills to measure on")
+        stills = StillsOptions(
+            labels=labels,
+            test_list=test_list,
+            train_list=train_list,
+            images=images,
+            learn_from=learn_from,
+            width=width,
+            height=height,
+        )
+    with progress_bars() as progress:
+        evaluation = run_evaluate(
+            runs, dataset, out=out, split=split, stills=stills, seed=seed, progress=progress
+        )
+    if as_json:
+        print_json(evaluation.model_dump())
+    else:
+        header, rows = table_of(evaluation)
+        print_table(str(out / DOCUMENT), header, rows)
+        output_console.print(f"Look at {out / PAGE}", markup=False)
 
 
 def export(

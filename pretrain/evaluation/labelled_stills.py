@@ -1,0 +1,118 @@
+"""The labelled stills of an evaluation: those that probes learn from, and those that all is measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from catseye.errors import InputError, UsageError
+from catseye.pretrain.augment import Still
+from catseye.pretrain.evaluation.summary import ProbedStills
+from catseye.pretrain.labels import Labels, read_coco, read_image_list
+from catseye.pretrain.stills import load_stills
+from catseye.progress import Progress
+
+_SIZE_STEP = 32
+
+
+@dataclass(frozen=True)
+class StillsOptions:
+    """Which labelled stills, and how probes look at them.
+
+    Args:
+        labels: COCO JSON.
+        test_list: file with the names to measure on.
+        train_list: file with the names to learn from; by default all but those of ``test_list``.
+        images: folder that the names are relative to; by default ``images`` beside ``labels``.
+        learn_from: stills that the probes learn from, drawn by the seed; 0 takes all.
+        width, height: size in pixels, multiples of 32.
+
+    Raises:
+        UsageError: an option has a value that cannot be.
+    """
+
+    labels: Path
+    test_list: Path
+    train_list: Path | None = None
+    images: Path | None = None
+    learn_from: int = 100
+    width: int = 448
+    height: int = 256
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height) <= 0 or self.width % _SIZE_STEP or self.height % _SIZE_STEP:
+            raise UsageError(f"size {self.width}x{self.height}: takes multiples of {_SIZE_STEP} both ways")
+        if self.learn_from < 0:
+            raise UsageError(f"probe stills {self.learn_from}: cannot be negative")
+
+
+@dataclass(frozen=True)
+class LabelledStills:
+    """Labels and decoded pictures, in the same order.
+
+    Args:
+        folder: of the pictures.
+        width, height: size in pixels at which probes look at them.
+    """
+
+    folder: Path
+    train: Labels
+    test: Labels
+    train_stills: list[Still]
+    test_stills: list[Still]
+    width: int
+    height: int
+
+    def described(self) -> ProbedStills:
+        return ProbedStills(
+            labels=str(self.test.path),
+            train=len(self.train_stills),
+            test=len(self.test_stills),
+            width=self.width,
+            height=self.height,
+        )
+
+
+def choose_stills(options: StillsOptions, *, seed: int) -> tuple[Labels, Labels]:
+    """The labels to learn from, of as many stills as asked for, and those to measure on.
+
+    Raises:
+        InputError: a file is not what it must be, a list is empty, an image is in both lists, or one of the
+            two has no labelled object.
+    """
+    everything = read_coco(options.labels)
+    test_names = read_image_list(options.test_list)
+    test = everything.only(test_names, source=options.test_list)
+    if options.train_list is None:
+        train = everything.without(test_names)
+    else:
+        train_names = read_image_list(options.train_list)
+        train = everything.only(train_names, source=options.train_list)
+        both = sorted(set(train_names) & set(test_names))
+        if both:
+            fault = f"{len(both)} of its images are in {options.test_list} too, first {both[0]!r}"
+            raise InputError(options.train_list, fault, "learn and measure on different drives")
+    drawn = np.random.default_rng(seed).permutation(len(train.images))
+    few = sorted(drawn[: options.learn_from or None].tolist())
+    train = replace(train, images=tuple(train.images[index] for index in few))
+    for part, source in ((train, options.train_list or options.labels), (test, options.test_list)):
+        if not any((~image.crowd).any() for image in part.images):
+            raise InputError(source, "leaves no still with a labelled object", "name stills that have some")
+    return train, test
+
+
+def read_stills(options: StillsOptions, *, seed: int, progress: Progress) -> LabelledStills:
+    """Choose and decode them.
+
+    Raises:
+        InputError: as ``choose_stills``, or a picture is absent or of another size than its labels.
+    """
+    train, test = choose_stills(options, seed=seed)
+    folder = options.labels.parent / "images" if options.images is None else options.images
+    width, height = options.width, options.height
+    train_stills, test_stills = (
+        load_stills(part, folder, width=width, height=height, progress=progress) for part in (train, test)
+    )
+    return LabelledStills(folder, train, test, train_stills, test_stills, width, height)
