@@ -79,11 +79,12 @@ def cells_of(
     return Cells(torch.cat(features), torch.cat(positive), torch.cat(numbers))
 
 
-def probe(train: Cells, test: Cells, *, seed: int = 0) -> dict[str, float]:
+def probe(train: Cells, test: Cells, *, seed: int = 0) -> tuple[dict[str, float], Tensor]:
     """Measure both readers.
 
     Returns:
-        ``linear_ap`` and ``knn_ap``, and ``positive_share``, the average precision of a blind guess.
+        ``linear_ap`` and ``knn_ap``, and ``positive_share``, the average precision of a blind guess; and the
+        linear reader's logits (N,) of the test cells.
 
     Raises:
         UsageError: one of the two has no positive cell.
@@ -91,11 +92,13 @@ def probe(train: Cells, test: Cells, *, seed: int = 0) -> dict[str, float]:
     for name, cells in (("train", train), ("test", test)):
         if not bool(cells.positive.any()):
             raise UsageError(f"the {name} stills have no labelled object to probe for")
-    return {
-        "linear_ap": average_precision(linear_scores(train, test, seed=seed), test.positive),
+    scores = linear_scores(train, test, seed=seed)
+    figures = {
+        "linear_ap": average_precision(scores, test.positive),
         "knn_ap": average_precision(knn_scores(train, test, seed=seed), test.positive),
         "positive_share": float(test.positive.float().mean()),
     }
+    return figures, scores
 
 
 def linear_scores(train: Cells, test: Cells, *, seed: int) -> Tensor:

@@ -11,13 +11,7 @@ from catseye.pretrain.augment import Still
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.evaluation.labelled_stills import LabelledStills
 from catseye.pretrain.evaluation.outcomes import StillOutcome, best_threshold
-from catseye.pretrain.frozen_probes import (
-    CELL,
-    average_precision,
-    cells_of,
-    knn_scores,
-    linear_scores,
-)
+from catseye.pretrain.frozen_probes import CELL, cells_of, probe
 from catseye.pretrain.labels import LabelledImage
 from catseye.progress import Progress
 
@@ -33,12 +27,7 @@ def probe_stills(
     size = {"width": stills.width, "height": stills.height}
     train = cells_of(encoder, stills.train_stills, **size, progress=progress)
     test = cells_of(encoder, stills.test_stills, **size, progress=progress)
-    scores = linear_scores(train, test, seed=seed)
-    figures = {
-        "linear_ap": average_precision(scores, test.positive),
-        "knn_ap": average_precision(knn_scores(train, test, seed=seed), test.positive),
-        "positive_share": float(test.positive.float().mean()),
-    }
+    figures, scores = probe(train, test, seed=seed)
     right = test.positive.numpy()
     least = best_threshold(scores.numpy(), right, objects=int(right.sum()))
     outcomes = []

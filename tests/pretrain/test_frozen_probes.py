@@ -23,13 +23,13 @@ def cells(count: int, *, informative: bool, seed: int) -> Cells:
 
 
 def test_features_that_tell_are_read_by_both() -> None:
-    figures = probe(cells(2000, informative=True, seed=0), cells(1000, informative=True, seed=1))
+    figures, _ = probe(cells(2000, informative=True, seed=0), cells(1000, informative=True, seed=1))
     assert figures["linear_ap"] > 0.95 and figures["knn_ap"] > 0.8
     assert figures["positive_share"] == pytest.approx(0.1, abs=0.03)
 
 
 def test_features_that_tell_nothing_give_the_share_of_positives() -> None:
-    figures = probe(cells(2000, informative=False, seed=0), cells(1000, informative=False, seed=1))
+    figures, _ = probe(cells(2000, informative=False, seed=0), cells(1000, informative=False, seed=1))
     for name in ("linear_ap", "knn_ap"):
         assert figures[name] < figures["positive_share"] + 0.07
 
