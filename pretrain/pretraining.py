@@ -297,15 +297,14 @@ def _count(batch: ClipBatch, position: Position, *, url: str) -> None:
 
 def _alarm(figures: Mapping[str, float], session: Session) -> str:
     """What the first process sees collapse, or nothing."""
-    position = session.position
-    try:
-        latest = CollapseFigures(*(figures[f"collapse/{name}"] for name in ("spread", "rank", "variance")))
-    except KeyError:  # the step could not be measured
-        return ""
-    before = CollapseFigures(**position.collapse) if position.collapse else None
-    found = session.fabric.broadcast("; ".join(alarms(latest, before)))
-    position.collapse = latest.as_dict()
-    return found
+    position, found = session.position, ""
+    names = [f"collapse/{name}" for name in ("spread", "rank", "variance")]
+    if all(name in figures for name in names):  # else the step could not be measured
+        latest = CollapseFigures(*(figures[name] for name in names))
+        found = "; ".join(alarms(latest, CollapseFigures(**position.collapse) if position.collapse else None))
+        position.collapse = latest.as_dict()
+    # All processes must go back, or none.
+    return session.fabric.broadcast(found)
 
 
 def _roll_back(session: Session, state: _State, log: RunLog | None, *, why: str) -> None:
