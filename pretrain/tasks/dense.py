@@ -44,7 +44,8 @@ class Dense(Task):
         )
         picked = torch.randperm(len(queries), device=queries.device)[:_PLACES]
         counterparts = counterparts[picked]
-        logits = queries[picked] @ keys[counterparts].T / _TEMPERATURE
+        # Not by indexing: its backward pass adds up what threads bring in any order.
+        logits = queries[picked] @ keys.index_select(0, counterparts).T / _TEMPERATURE
         targets = torch.arange(len(picked), device=queries.device)
         # Several places may have one counterpart, which is no rival of itself.
         twins = (counterparts[:, None] == counterparts) & (targets[:, None] != targets)

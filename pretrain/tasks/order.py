@@ -81,5 +81,7 @@ def path_of(shuffle: Tensor) -> Tensor:
 
 def _compare(maps: Tensor, first: list[int], second: list[int]) -> Tensor:
     """Both frames of every pair (pairs · B, 2C, h, w), in a form that does not tell which is which."""
-    a, b = maps[:, first].transpose(0, 1).flatten(0, 1), maps[:, second].transpose(0, 1).flatten(0, 1)
+    # Not by a list of indices: the backward pass of that adds up what threads bring in any order.
+    frames = maps.unbind(1)
+    a, b = (torch.cat([frames[index] for index in side]) for side in (first, second))
     return torch.cat(((a - b).abs(), a + b), dim=1)
