@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from catseye.capture.checksums import Checksums, is_referred_to
 from catseye.capture.display import pixel_aspect
-from catseye.capture.sources import open_container
+from catseye.capture.sources import lacks_display_times, open_container
 
 _SKIPS_EXACTLY = frozenset({"h264"})
 """Codecs whose decoder tells frames that nothing refers to. A non-reference picture of H.264 (nal_ref_idc 0)
@@ -113,6 +113,8 @@ class ExactVideo:
             raise ValueError(f"has the time base {self._stream.time_base}, not {self._time_base}")
         if getattr(self._stream, "codec_context", None) is None:  # PyAV's types promise one
             raise ValueError("has video of an unknown codec")
+        if lacks_display_times(self._container, self._stream) and self._stream.codec_context.has_b_frames:
+            raise ValueError("does not say when its frames are shown, so that none can be told by its time")
         self.aspect = pixel_aspect(self._stream)
         self._codec = self._stream.codec_context
         self._codec.thread_count = 1

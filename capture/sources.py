@@ -158,7 +158,7 @@ class VideoFile:
 
     def _whole_pictures(self, damage: _Damage) -> Iterator[VideoFrame]:
         deinterlacer = Deinterlacer()
-        display = _DisplayTimes() if self._has_no_display_times() else None
+        display = _DisplayTimes() if lacks_display_times(self._container, self._stream) else None
         last_s = monotonic()
         for packet in self._packets_then_flush():
             if self._stall_s is not None and monotonic() - last_s > self._stall_s:
@@ -181,10 +181,6 @@ class VideoFile:
                 last_s = monotonic()  # what the caller does with a frame is no stall
         yield from deinterlacer.flush()
 
-    def _has_no_display_times(self) -> bool:
-        """AVI numbers packets in the order of decoding, and says nothing of that of display."""
-        return "avi" in self._container.format.name and self._stream.codec_context.name in _REORDERED
-
     def _packets_then_flush(self) -> Iterator[Packet[VideoStream] | None]:
         yield from self.packets()
         yield None
@@ -199,6 +195,11 @@ class VideoFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def lacks_display_times(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether packets are timed in the order of decoding, which may not be that of display: so in AVI."""
+    return "avi" in container.format.name and stream.codec_context.name in _REORDERED
 
 
 @dataclass
