@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from catseye.capture.geometry import PAD_VALUE, Image, letterbox, rgb_to_network
 
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in a picture's brightness, by ITU-R BT.601."""
+
 _SMALLEST_BOX = 3.0
 _LEAST_VISIBLE = 0.3
 _GAMMA = 0.35
 _CONTRAST = 0.2
 _SATURATION = 0.4
 _TINT = 0.08
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def recolour(rgb: Image, rng: Generator) -> Image:
     tint = 1 + rng.uniform(-_TINT, _TINT, 3)
     levels = np.arange(256) / 255
     curve = np.clip((levels**gamma - 0.5) * contrast + 0.5, 0, 1) * 255
-    mixing = tint[:, None] * (saturation * np.eye(3) + (1 - saturation) * _LUMA)
+    mixing = tint[:, None] * (saturation * np.eye(3) + (1 - saturation) * LUMA)
     return np.asarray(cv2.transform(cv2.LUT(rgb, curve.astype(np.uint8)), mixing), dtype=np.uint8)
 
 

@@ -35,15 +35,18 @@ def draw_detections(rgb: Image, found: Detections, labelled: NDArray[np.float32]
     """Draw labelled boxes (N, 4) and what was found onto a copy of a picture (H, W, 3) uint8."""
     picture = rgb.copy()
     for box in labelled:
-        _rectangle(picture, box, _LABELLED)
+        draw_box(picture, box, _LABELLED)
     for box, score in zip(found.boxes, found.scores, strict=True):
         if score >= _SHOWN_FROM:
-            _rectangle(picture, box, _FOUND)
+            draw_box(picture, box, _FOUND)
             corner = (round(float(box[0])), max(8, round(float(box[1])) - 2))
             cv2.putText(picture, f"{score:.2f}", corner, cv2.FONT_HERSHEY_PLAIN, 0.7, _FOUND, 1, cv2.LINE_AA)
     return picture
 
 
-def _rectangle(picture: Image, box: NDArray[np.float32], colour: tuple[int, int, int]) -> None:
+def draw_box(
+    picture: Image, box: NDArray[np.float32], colour: tuple[int, int, int], *, thickness: int = 1
+) -> None:
+    """Draw a box's corners (4,) into a picture (H, W, 3)."""
     left, top, right, bottom = (round(float(v)) for v in box)
-    cv2.rectangle(picture, (left, top), (right, bottom), colour, 1)
+    cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness)

@@ -35,5 +35,6 @@ def share_statistics(network: nn.Module, fabric: Fabric) -> None:
     """Normalise the parts of a network over the batches of all devices, where they are GPUs and several."""
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         for name, child in network.named_children():
+            # torch gives it no types.
             shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(child)  # type: ignore[no-untyped-call]
             setattr(network, name, shared)

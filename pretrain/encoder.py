@@ -8,6 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from catseye.capture.geometry import Image
 from catseye.errors import UsageError
 
 STRIDES = (4, 8, 16, 32)
@@ -54,6 +55,11 @@ class Encoder(nn.Module):
         """
         maps: list[Tensor] = self.body((rgb - self.mean) / self.std)
         return maps
+
+
+def to_rgb(pictures: Image) -> Tensor:
+    """Pictures (N, H, W, 3) uint8 as an encoder takes them: (N, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
 def _features(name: str, **options: Any) -> Any:

@@ -33,17 +33,16 @@ from catseye.pretrain.detection_training import (
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.devices import launch
 from catseye.pretrain.ema import decay_at, frozen_copy, update_average
-from catseye.pretrain.labels import Labels, read_coco, read_image_list
+from catseye.pretrain.labels import Labels, read_coco, split_labels
 from catseye.pretrain.prediction import measure, predict_labelled
 from catseye.pretrain.run_log import RunLog
-from catseye.pretrain.run_options import RunOptions
+from catseye.pretrain.run_options import RunOptions, require_network_size
 from catseye.pretrain.stills import Draw, batches, load_stills
 from catseye.pretrain.training import Schedule, autocast_type
 from catseye.pretrain.training_state import RunIdentity, finished_run, load_state, save_state
 from catseye.progress import Progress, silent
 from catseye.version import __version__
 
-_SIZE_STEP = 32
 _LARGEST_ZOOM = 4.0
 _INDIFFERENT = frozenset({"save_every"})
 
@@ -87,8 +86,7 @@ class FinetuneConfig(RunOptions):
         self.require_not_negative("encoder_lr_scale", "depth_weight")
         if not 1 <= self.zoom <= _LARGEST_ZOOM:
             raise UsageError(f"zoom {self.zoom}: lies between 1 and {_LARGEST_ZOOM:g}")
-        if min(self.width, self.height) <= 0 or self.width % _SIZE_STEP or self.height % _SIZE_STEP:
-            raise UsageError(f"size {self.width}x{self.height}: takes multiples of {_SIZE_STEP} both ways")
+        require_network_size(self.width, self.height)
         if not (0 <= self.ema < 1 and 0 < self.depth_share <= 1):
             raise UsageError(f"ema {self.ema}, depth_share {self.depth_share}: both lie between 0 and 1")
 
@@ -257,17 +255,7 @@ def _depth_teacher(start: Start | None, device: torch.device) -> DepthTeacher | 
 
 def _split(labels: Labels, train_list: Path | None, test_list: Path | None) -> tuple[Labels, Labels]:
     """The labels to train on, and those to measure on: none without a list of them."""
-    test_names = () if test_list is None else read_image_list(test_list)
-    test = labels.only(test_names, source=test_list or labels.path)
-    if train_list is None:
-        train = labels.without(test_names)
-    else:
-        train_names = read_image_list(train_list)
-        train = labels.only(train_names, source=train_list)
-        both = sorted(set(train_names) & set(test_names))
-        if both:
-            fault = f"{len(both)} of its images are in {test_list} too, first {both[0]!r}"
-            raise InputError(train_list, fault, "train and measure on different drives")
+    train, test = split_labels(labels, train_list, test_list)
     if not sum(len(image.boxes) for image in train.images):
         raise InputError(
             train_list or labels.path, "leaves no labelled object to train on", "label more images"

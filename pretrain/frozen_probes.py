@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from catseye.capture.geometry import letterbox
 from catseye.errors import UsageError
 from catseye.pretrain.augment import Still, fit
-from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.encoder import Encoder, to_rgb
 from catseye.progress import Progress, silent
 
 CELL = 8
@@ -64,12 +65,12 @@ def cells_of(
     """
     features, positive, numbers = [], [], []
     for number, still in enumerate(stills):
-        fitted = fit(still, width=width, height=height)
-        fine, coarse = encoder(torch.from_numpy(fitted.rgb).permute(2, 0, 1)[None].float() / 255)[LEVELS]
+        fine, coarse = encoder(to_rgb(fit(still, width=width, height=height).rgb[None]))[LEVELS]
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+        by_box = cells_inside(still, width=width, height=height)
         inside, ignored = (
-            torch.from_numpy(_centres_inside(fitted.boxes[chosen], width=width, height=height)).flatten()
-            for chosen in (~fitted.ignored, fitted.ignored)
+            torch.from_numpy(by_box[chosen].any(axis=0)).flatten()
+            for chosen in (~still.ignored, still.ignored)
         )
         kept = inside | ~ignored
         features.append(torch.cat((fine, coarse), dim=1)[0].flatten(1).T[kept].float())
@@ -169,17 +170,17 @@ def _fit_line(features: Tensor, positive: Tensor, decay: float) -> _Line:
         optimizer.zero_grad()
         loss = F.binary_cross_entropy_with_logits(features @ weight + bias, truth)
         loss = loss + decay * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch gives it no types
     return _Line(weight.detach(), bias.detach())
 
 
-def _centres_inside(boxes: NDArray[np.float32], *, width: int, height: int) -> NDArray[np.bool_]:
-    """(height / CELL, width / CELL): whether a cell's centre lies in one of (N, 4) boxes."""
-    x = (np.arange(width // CELL) + 0.5) * CELL
-    y = (np.arange(height // CELL) + 0.5) * CELL
-    across = (boxes[:, :1] <= x) & (x < boxes[:, 2:3])
-    down = (boxes[:, 1:2] <= y) & (y < boxes[:, 3:])
-    return np.asarray((down[:, :, None] & across[:, None]).any(axis=0), dtype=np.bool_)
+def cells_inside(still: Still, *, width: int, height: int) -> NDArray[np.bool_]:
+    """(N, height / CELL, width / CELL): the cells whose centre lies in each of a still's N boxes."""
+    box = letterbox(still.rgb.shape[1], still.rgb.shape[0], width, height)
+    left, top, right, bottom = box.boxes_to_network(still.boxes).T[:, :, None, None]
+    x = ((np.arange(width // CELL) + 0.5) * CELL)[None, None, :]
+    y = ((np.arange(height // CELL) + 0.5) * CELL)[None, :, None]
+    return np.asarray((left <= x) & (x < right) & (top <= y) & (y < bottom))

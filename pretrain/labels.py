@@ -151,6 +151,25 @@ def read_coco(path: str | Path) -> Labels:
     )
 
 
+def split_labels(labels: Labels, train_list: Path | None, test_list: Path | None) -> tuple[Labels, Labels]:
+    """The labels to learn from, by default all but the others, and those to measure on: none without a list.
+
+    Raises:
+        InputError: a list cannot be read, names what has no labels, or an image is in both.
+    """
+    test_names = () if test_list is None else read_image_list(test_list)
+    test = labels.only(test_names, source=test_list or labels.path)
+    if train_list is None:
+        return labels.without(test_names), test
+    train_names = read_image_list(train_list)
+    both = sorted(set(train_names) & set(test_names))
+    train = labels.only(train_names, source=train_list)
+    if both:
+        fault = f"{len(both)} of its images are in {test_list} too, first {both[0]!r}"
+        raise InputError(train_list, fault, "train and measure on different drives")
+    return train, test
+
+
 def _read_document(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         document = json.loads(_read_text(path))

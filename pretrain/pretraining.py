@@ -28,7 +28,7 @@ from catseye.pretrain.devices import launch, share_statistics
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pictures import save_depth_pictures
 from catseye.pretrain.run_log import RunLog
-from catseye.pretrain.run_options import RunOptions
+from catseye.pretrain.run_options import SIZE_STEP, RunOptions
 from catseye.pretrain.tasks.order import FRAMES
 from catseye.pretrain.training import (
     Schedule,
@@ -49,7 +49,6 @@ from catseye.progress import Progress, silent
 from catseye.version import __version__
 
 _LOG = logging.getLogger(__name__)
-_SIZE_STEP = 32
 _INDIFFERENT = frozenset({"workers", "save_every"})
 _MOST_ROLLBACKS = 3
 
@@ -133,9 +132,9 @@ def pretrain(
     if info is not None:
         return info
     width, height = dataset.info.width, dataset.info.height
-    if width % _SIZE_STEP or height % _SIZE_STEP:
+    if width % SIZE_STEP or height % SIZE_STEP:
         raise InputError(
-            dataset.url, f"has frames of {width}x{height}", f"ingest at multiples of {_SIZE_STEP} both ways"
+            dataset.url, f"has frames of {width}x{height}", f"ingest at multiples of {SIZE_STEP} both ways"
         )
     samples = ClipSamples(dataset, dataset.select(split="train"), config.draw_options())
     fabric = launch(config.devices)

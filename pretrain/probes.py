@@ -28,6 +28,7 @@ from catseye.pretrain.clip_sampler import (
 )
 from catseye.pretrain.collapse import collapse_figures, position_vectors
 from catseye.pretrain.depth_metrics import DepthPair, depth_figures
+from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.model import SHARED_LEVEL, PretextModel
 from catseye.pretrain.tasks.depth import Depth, canonical_depth
 from catseye.pretrain.tasks.future import CONTEXT, LEVELS, Future, normalised
@@ -191,7 +192,7 @@ def _encode(network: PretextModel, pictures: Image) -> _Encodings:
     maps: list[list[Tensor]] = []
     targets: list[list[Tensor]] = []
     for first in range(0, len(pictures), _CHUNK):
-        rgb = _to_rgb(pictures[first : first + _CHUNK])
+        rgb = to_rgb(pictures[first : first + _CHUNK])
         with _fast():
             maps.append(network.encode(rgb)[LEVELS])
             if "future" in network.task_names:
@@ -226,7 +227,7 @@ def _depth_pair(
     task = network.task("depth")
     assert isinstance(task, Depth)
     with _fast():
-        inverse = task.decoder(network.encode(_to_rgb(picture[None])))[0][0, 0]
+        inverse = task.decoder(network.encode(to_rgb(picture[None])))[0][0, 0]
     height, width = picture.shape[:2]
     focal = network_intrinsics(clip, width=width, height=height)[0]
     depth = (canonical_depth(inverse) * focal).float().numpy()
@@ -281,10 +282,6 @@ def _error_by_group(groups: Sequence[NDArray[np.bool_]]) -> float:
 def _chunks(rows: Tensor) -> list[Tensor]:
     """Few enough at once to keep their maps in memory."""
     return [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-
-
-def _to_rgb(pictures: Image) -> Tensor:
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
 def _fast() -> torch.autocast:

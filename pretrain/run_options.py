@@ -11,6 +11,20 @@ from catseye.errors import UsageError
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
+SIZE_STEP = 32
+"""Widths and heights of networks are multiples of it: the stride of the encoder's coarsest map."""
+
+
+def require_network_size(width: int, height: int) -> None:
+    """Refuse a size that encoders cannot take.
+
+    Raises:
+        UsageError: it is not positive, or no multiple of ``SIZE_STEP``.
+    """
+    if min(width, height) <= 0 or width % SIZE_STEP or height % SIZE_STEP:
+        raise UsageError(f"size {width}x{height}: takes multiples of {SIZE_STEP} both ways")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options that all training runs share. A subclass sets its own defaults and adds its own options.

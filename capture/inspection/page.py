@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import PurePath
 
@@ -17,6 +17,7 @@ from catseye.capture.inspection.style import STYLE
 from catseye.capture.inspection.summary import UNKNOWN, FileNote, Group, Histogram, InspectionSummary, Totals
 from catseye.capture.inspection.track_map import speed_names, track_map
 from catseye.charts import histogram
+from catseye.html_page import document, grid, section
 
 _MOST_ROWS = 24
 _MOST_NOTES = 100
@@ -48,28 +49,26 @@ def render_page(
     """The whole page. Every text that comes from the dataset is escaped."""
     name = PurePath(summary.dataset).name or summary.dataset
     sections = [
-        _section("stands-out", "What stands out", _sentences(summary.balances)),
-        _section("balance", "Over- and under-represented", _grid(_balance(b) for b in summary.balances)),
-        _section(
+        section("stands-out", "What stands out", _sentences(summary.balances)),
+        section("balance", "Over- and under-represented", grid(_balance(b) for b in summary.balances)),
+        section(
             "kinds",
             "Hours and clips",
-            _KEY + _grid(_groups(key, summary.groups[key]) for key in _GROUP_TITLES),
+            _KEY + grid(_groups(key, summary.groups[key]) for key in _GROUP_TITLES),
         ),
-        _section("distributions", "Distributions", _grid(_histogram(h) for h in summary.histograms)),
-        _section("map", "Where", _maps(tracks)),
-        _section("kept", "Kept clips", _sheet(kept, summary.totals.usable_clips)),
-        _section("set-aside", "Clips set aside", _sheet(set_aside, _aside_count(summary.totals))),
-        _section("unreadable", "Files that could not be read whole", _notes(summary.unreadable)),
-        _section("duplicates", "Duplicates", _notes(summary.duplicates)),
+        section("distributions", "Distributions", grid(_histogram(h) for h in summary.histograms)),
+        section("map", "Where", _maps(tracks)),
+        section("kept", "Kept clips", _sheet(kept, summary.totals.usable_clips)),
+        section("set-aside", "Clips set aside", _sheet(set_aside, _aside_count(summary.totals))),
+        section("unreadable", "Files that could not be read whole", _notes(summary.unreadable)),
+        section("duplicates", "Duplicates", _notes(summary.duplicates)),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{_text(name)} – Catseye inspection</title><style>{STYLE}</style></head><body>"
-        f"{_header(summary, name)}<main>{''.join(sections)}</main>"
-        f"<footer>{_text(summary.created_by)} · fingerprint <code>{_text(summary.fingerprint[:16])}</code>"
-        "</footer></body></html>\n"
+    return document(
+        title=f"{_text(name)} – Catseye inspection",
+        style=STYLE,
+        header=_header(summary, name),
+        sections=sections,
+        footer=f"{_text(summary.created_by)} · fingerprint <code>{_text(summary.fingerprint[:16])}</code>",
     )
 
 
@@ -96,15 +95,6 @@ def _header(summary: InspectionSummary, name: str) -> str:
         f"<p class='dim'>{_text(summary.dataset)} · {summary.width}×{summary.height} · {_text(days)}</p>"
         f"<div class='cards'>{drawn}</div></header>"
     )
-
-
-def _section(anchor: str, title: str, body: str) -> str:
-    return f"<section id='{anchor}'><h2>{escape(title)}</h2>{body}</section>" if body else ""
-
-
-def _grid(parts: Iterable[str]) -> str:
-    drawn = "".join(f"<div class='panel'>{part}</div>" for part in parts if part)
-    return f"<div class='grid'>{drawn}</div>" if drawn else ""
 
 
 def _sentences(balances: Sequence[Balance]) -> str:

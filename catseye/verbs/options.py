@@ -21,6 +21,8 @@ Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 take
 Precision = Annotated[
     Literal["auto", "32-true", "bf16-mixed"], typer.Option(help="auto: bf16 where the processor has it.")
 ]
+Images = Annotated[Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")]
+TestList = Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 

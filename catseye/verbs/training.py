@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import UsageError
-from catseye.verbs.options import Height, Json, Out, Precision, Seed, Width, print_json, print_metrics
+from catseye.verbs.options import (
+    Height,
+    Images,
+    Json,
+    Out,
+    Precision,
+    Seed,
+    TestList,
+    Width,
+    print_json,
+    print_metrics,
+)
 
 
 def pretrain(
@@ -26,7 +37,7 @@ def pretrain(
     accumulate: Annotated[int, typer.Option(min=1, help="Batches a step.")] = 1,
     learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
     balance: Annotated[
-        str, typer.Option(help="How losses become one gradient: start, gradnorm or pcgrad.")
+        Literal["start", "gradnorm", "pcgrad"], typer.Option(help="How losses become one gradient.")
     ] = "start",
     devices: Annotated[
         int, typer.Option(min=1, help="GPUs, or processes on the CPU, of this machine; torchrun does more.")
@@ -55,7 +66,7 @@ def pretrain(
         batch=batch,
         accumulate=accumulate,
         lr=learning_rate,
-        balance=balance,  # type: ignore[arg-type]  # checked there
+        balance=balance,
         devices=devices,
         recompute=recompute,
         compile=compile_network,
@@ -72,11 +83,9 @@ def finetune(
     out: Out,
     labels: Annotated[Path, typer.Option(help="COCO JSON with the boxes.")],
     run: Annotated[Path | None, typer.Argument(help="Pretrained run; without it, from scratch.")] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")
-    ] = None,
+    images: Images = None,
     train_list: Annotated[Path | None, typer.Option(help="File names to train on, one a line.")] = None,
-    test_list: Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")] = None,
+    test_list: TestList = None,
     encoder: Annotated[str, typer.Option(help="Only without RUN: the timm network.")] = "resnet18",
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 8,
@@ -120,13 +129,11 @@ def evaluate(
     out: Out,
     split: Annotated[str, typer.Option(help="Of the dataset: train, validation or test.")] = "test",
     labels: Annotated[Path | None, typer.Option(help="COCO JSON with boxes on stills.")] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")
-    ] = None,
+    images: Images = None,
     train_list: Annotated[
         Path | None, typer.Option(help="File names that probes learn from; default: all but the test list's.")
     ] = None,
-    test_list: Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")] = None,
+    test_list: TestList = None,
     learn_from: Annotated[
         int, typer.Option(min=0, help="Stills that probes learn from, drawn by the seed; 0 takes all.")
     ] = 100,

@@ -15,7 +15,7 @@ from catseye.capture.dataset import Dataset
 from catseye.capture.geometry import Image
 from catseye.capture.manifest import Clip
 from catseye.pretrain.collapse import CollapseFigures, collapse_figures, position_vectors
-from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.encoder import Encoder, to_rgb
 from catseye.pretrain.tasks.future import normalised
 from catseye.progress import Progress
 
@@ -96,12 +96,12 @@ def frame_features(encoder: Encoder, gallery: Gallery) -> Features:
     pooled, vectors = [], []
     for first in range(0, len(gallery.frames), _CHUNK):
         pictures = np.stack([frame.rgb for frame in gallery.frames[first : first + _CHUNK]])
-        coarse = normalised(encoder(_to_rgb(pictures))[_COARSE])
+        coarse = normalised(encoder(to_rgb(pictures))[_COARSE])
         pooled.append(coarse.mean(dim=(2, 3)))
         for row in range(len(pictures)):
             if first + row < gallery.of_split:
                 vectors.append(position_vectors(coarse[row : row + 1], most=_VECTORS_A_FRAME))
-    shown = _to_rgb(np.stack([gallery.frames[index].rgb for index in gallery.shown]))
+    shown = to_rgb(np.stack([gallery.frames[index].rgb for index in gallery.shown]))
     maps = _detailed(encoder, F.interpolate(shown, scale_factor=2, mode="bilinear", align_corners=False))
     return Features(torch.cat(pooled), maps, collapse_figures(torch.cat(vectors)))
 
@@ -111,10 +111,6 @@ def _detailed(encoder: Encoder, rgb: Tensor) -> Tensor:
     fine, coarse = maps[_FINE], maps[_COARSE]
     larger = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
     return torch.cat((fine, larger), dim=1)
-
-
-def _to_rgb(pictures: Image) -> Tensor:
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
 def _evenly(clips: Sequence[Clip], most: int) -> list[Clip]:

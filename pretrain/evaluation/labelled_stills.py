@@ -10,11 +10,10 @@ import numpy as np
 from catseye.errors import InputError, UsageError
 from catseye.pretrain.augment import Still
 from catseye.pretrain.evaluation.summary import ProbedStills
-from catseye.pretrain.labels import Labels, read_coco, read_image_list
+from catseye.pretrain.labels import Labels, read_coco, split_labels
+from catseye.pretrain.run_options import require_network_size
 from catseye.pretrain.stills import load_stills
 from catseye.progress import Progress
-
-_SIZE_STEP = 32
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ class StillsOptions:
     height: int = 256
 
     def __post_init__(self) -> None:
-        if min(self.width, self.height) <= 0 or self.width % _SIZE_STEP or self.height % _SIZE_STEP:
-            raise UsageError(f"size {self.width}x{self.height}: takes multiples of {_SIZE_STEP} both ways")
+        require_network_size(self.width, self.height)
         if self.learn_from < 0:
             raise UsageError(f"probe stills {self.learn_from}: cannot be negative")
 
@@ -82,18 +80,7 @@ def choose_stills(options: StillsOptions, *, seed: int) -> tuple[Labels, Labels]
         InputError: a file is not what it must be, a list is empty, an image is in both lists, or one of the
             two has no labelled object.
     """
-    everything = read_coco(options.labels)
-    test_names = read_image_list(options.test_list)
-    test = everything.only(test_names, source=options.test_list)
-    if options.train_list is None:
-        train = everything.without(test_names)
-    else:
-        train_names = read_image_list(options.train_list)
-        train = everything.only(train_names, source=options.train_list)
-        both = sorted(set(train_names) & set(test_names))
-        if both:
-            fault = f"{len(both)} of its images are in {options.test_list} too, first {both[0]!r}"
-            raise InputError(options.train_list, fault, "learn and measure on different drives")
+    train, test = split_labels(read_coco(options.labels), options.train_list, options.test_list)
     drawn = np.random.default_rng(seed).permutation(len(train.images))
     few = sorted(drawn[: options.learn_from or None].tolist())
     train = replace(train, images=tuple(train.images[index] for index in few))

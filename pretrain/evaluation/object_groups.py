@@ -9,14 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.pretrain.augment import Still
+from catseye.pretrain.augment import LUMA, Still
 from catseye.pretrain.evaluation.outcomes import StillOutcome
 from catseye.pretrain.evaluation.summary import ObjectGroup
 from catseye.pretrain.labels import LabelledImage
 
 _HEIGHTS = (10, 20, 40)
 _COUNTS = (1, 4, 8)
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def _by_place(images: Sequence[LabelledImage], false: Sequence[NDArray[np.float3
 def _by_light(
     images: Sequence[LabelledImage], false: Sequence[NDArray[np.float32]], stills: Sequence[Still]
 ) -> _Aspect:
-    light = np.array([float((still.rgb.reshape(-1, 3).mean(axis=0) * _LUMA).sum()) for still in stills])
+    light = np.array([float((still.rgb.reshape(-1, 3).mean(axis=0) * LUMA).sum()) for still in stills])
     group = np.digitize(light, np.quantile(light, (1 / 3, 2 / 3)))
     return _of_stills("light", ("dark third", "middle third", "bright third"), group, images, false)
 

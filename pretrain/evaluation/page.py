@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import PurePath
 
+from catseye.html_page import document, grid, section
 from catseye.pretrain.evaluation.look import STYLE
 from catseye.pretrain.evaluation.page_pictures import Picture, Sheet
 from catseye.pretrain.evaluation.summary import (
@@ -45,24 +46,25 @@ def render_page(evaluation: Evaluation, pictures: Pictures) -> str:
     """The whole page. Every text that comes from runs, dataset or labels is escaped."""
     title = ", ".join(row.name for row in evaluation.rows if row.run)
     sections = [
-        _section("figures", "Figures", _table(evaluation)),
-        _section("objects", "Objects found, by group", _objects(evaluation.rows)),
-        _section("clips", "Pretext figures, by group", _clips(evaluation.rows)),
-        _section("features", "What the features tell apart", _features(pictures.features)),
-        _section("depth", "Depth beside the frame", _depth(pictures.depth)),
-        _section("neighbours", "Nearest neighbours", _neighbours(pictures.neighbours)),
-        _section("worst", "Stills with most errors", _worst(pictures.worst)),
+        section("figures", "Figures", _table(evaluation)),
+        section("objects", "Objects found, by group", _objects(evaluation.rows)),
+        section("clips", "Pretext figures, by group", _clips(evaluation.rows)),
+        section("features", "What the features tell apart", _features(pictures.features)),
+        section("depth", "Depth beside the frame", _depth(pictures.depth)),
+        section("neighbours", "Nearest neighbours", _neighbours(pictures.neighbours)),
+        section("worst", "Stills with most errors", _worst(pictures.worst)),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)} – Catseye evaluation</title><style>{STYLE}</style></head><body>"
-        f"{_header(evaluation, title)}<main>{''.join(sections)}</main>"
-        f"<footer>Catseye {escape(evaluation.code_version)} · dataset "
-        f"<code>{escape(evaluation.dataset_fingerprint[:16])}</code> · seed {evaluation.seed} · latency on "
-        f"{escape(evaluation.machine.processor)}, {_many(evaluation.machine.threads, 'thread')} of torch"
-        "</footer></body></html>\n"
+    return document(
+        title=f"{escape(title)} – Catseye evaluation",
+        style=STYLE,
+        header=_header(evaluation, title),
+        sections=sections,
+        footer=(
+            f"Catseye {escape(evaluation.code_version)} · dataset "
+            f"<code>{escape(evaluation.dataset_fingerprint[:16])}</code> · seed {evaluation.seed} · latency "
+            f"on {escape(evaluation.machine.processor)}, "
+            f"{_many(evaluation.machine.threads, 'thread')} of torch"
+        ),
     )
 
 
@@ -78,10 +80,6 @@ def _header(evaluation: Evaluation, title: str) -> str:
         f"<header><p class='kicker'>Catseye · evaluation</p><h1>{escape(title)}</h1>"
         f"<p class='dim'>{escape(' · '.join(facts))}</p></header>"
     )
-
-
-def _section(anchor: str, title: str, body: str) -> str:
-    return f"<section id='{anchor}'><h2>{escape(title)}</h2>{body}</section>" if body else ""
 
 
 def _table(evaluation: Evaluation) -> str:
@@ -143,7 +141,7 @@ def _objects(rows: Sequence[Row]) -> str:
     if not panels:
         return ""
     return (
-        _grid(panels)
+        grid(panels)
         + "<p class='note'>Bars are recall: the share of labelled objects that is found, at the score that "
         "serves F1 best over all stills. A probe finds an object if one of its cells is found; it is not "
         "asked for objects too small to have a cell. Beside it what is found there and is no object. Thirds "
@@ -167,7 +165,7 @@ def _clips(rows: Sequence[Row]) -> str:
                 lines = "".join(_clip_line(row, group, figures[name]) for row, group in _by_group(those))
                 title = f"{_ASPECTS[aspect]}: {_titled(figures[name])}"
                 panels.append(f"<h3>{title}</h3><ul class='rows bars'>{lines}</ul>")
-    return _grid(panels)
+    return grid(panels)
 
 
 def _by_group(those: Iterable[tuple[Row, ClipGroup]]) -> list[tuple[Row, ClipGroup]]:
@@ -187,11 +185,6 @@ def _line(name: str, aside: str, amount: str, share: float) -> str:
     )
 
 
-def _grid(panels: Sequence[str]) -> str:
-    drawn = "".join(f"<div class='panel'>{panel}</div>" for panel in panels)
-    return f"<div class='grid'>{drawn}</div>" if drawn else ""
-
-
 def _features(sheet: Sheet) -> str:
     if not sheet:
         return ""
@@ -207,16 +200,19 @@ def _depth(sheet: Sheet) -> str:
 
 
 def _neighbours(sheets: Mapping[str, Sheet]) -> str:
-    drawn = "".join(
-        f"<div class='fold'><h3>{escape(name)}</h3>{_strips(sheet)}</div>"
-        for name, sheet in sheets.items()
-        if sheet
-    )
+    drawn = _folds({name: _strips(sheet) for name, sheet in sheets.items()})
     lead = (
         "<p class='dim'>A frame, and the four nearest to it by pooled features, of other drives only; of "
         "other clips where there is one drive.</p>"
     )
     return lead + drawn if drawn else ""
+
+
+def _folds(bodies: Mapping[str, str]) -> str:
+    """Each body that is not empty below its name."""
+    return "".join(
+        f"<div class='fold'><h3>{escape(name)}</h3>{body}</div>" for name, body in bodies.items() if body
+    )
 
 
 def _strips(sheet: Sheet) -> str:
@@ -228,11 +224,11 @@ def _strips(sheet: Sheet) -> str:
 
 
 def _worst(sheets: Mapping[str, Sequence[Picture]]) -> str:
-    drawn = "".join(
-        f"<div class='fold'><h3>{escape(name)}</h3><div class='worst'>{''.join(map(_figure, pictures))}</div>"
-        "</div>"
-        for name, pictures in sheets.items()
-        if pictures
+    drawn = _folds(
+        {
+            name: f"<div class='worst'>{''.join(map(_figure, pictures))}</div>" if pictures else ""
+            for name, pictures in sheets.items()
+        }
     )
     key = (
         "<p class='legend'><span><i class='hit'></i>found</span><span><i class='miss'></i>missed</span>"

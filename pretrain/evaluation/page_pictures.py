@@ -9,9 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
+from catseye.pretrain.detection_pictures import draw_box
 from catseye.pretrain.evaluation.feature_space import component_colours, nearest
 from catseye.pretrain.evaluation.gallery import Features, Frame, Gallery
 from catseye.pretrain.evaluation.outcomes import StillOutcome
@@ -117,20 +117,15 @@ def worst_sheet(outcomes: Sequence[StillOutcome], labels: Labels, folder: Path) 
 def draw_outcome(rgb: Image, outcome: StillOutcome, label: LabelledImage) -> Image:
     """Boxes on a copy of a picture (H, W, 3): found green, missed red, false yellow."""
     picture = rgb.copy()
+    thickness = max(1, round(picture.shape[1] / 400))
     for boxes, colour in (
         (label.boxes[outcome.asked & outcome.found], _FOUND),
         (outcome.false, _FALSE),
         (label.boxes[outcome.missed], _MISSED),
     ):
-        _draw(picture, boxes, colour)
+        for box in boxes:
+            draw_box(picture, box, colour, thickness=thickness)
     return picture
-
-
-def _draw(picture: Image, boxes: NDArray[np.float32], colour: tuple[int, int, int]) -> None:
-    thickness = max(1, round(picture.shape[1] / 400))
-    for box in boxes:
-        left, top, right, bottom = (round(float(edge)) for edge in box)
-        cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness)
 
 
 def _thumbnail(frame: Frame, *, mark: str = "") -> Picture:

@@ -11,7 +11,7 @@ from catseye.pretrain.augment import Still
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.evaluation.labelled_stills import LabelledStills
 from catseye.pretrain.evaluation.outcomes import StillOutcome, best_threshold
-from catseye.pretrain.frozen_probes import CELL, cells_of, probe
+from catseye.pretrain.frozen_probes import CELL, cells_inside, cells_of, probe
 from catseye.pretrain.labels import LabelledImage
 from catseye.progress import Progress
 
@@ -70,12 +70,3 @@ def cell_outcome(
         found=(inside & grid).any(axis=(1, 2)) & ~image.crowd,
         false=box.boxes_to_source(corners * CELL),
     )
-
-
-def cells_inside(still: Still, *, width: int, height: int) -> NDArray[np.bool_]:
-    """(N, height / CELL, width / CELL): the cells whose centre lies in each of a still's N boxes."""
-    box = letterbox(still.rgb.shape[1], still.rgb.shape[0], width, height)
-    left, top, right, bottom = box.boxes_to_network(still.boxes).T[:, :, None, None]
-    x = ((np.arange(width // CELL) + 0.5) * CELL)[None, None, :]
-    y = ((np.arange(height // CELL) + 0.5) * CELL)[None, :, None]
-    return np.asarray((left <= x) & (x < right) & (top <= y) & (y < bottom))

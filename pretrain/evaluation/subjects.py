@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from catseye.capture.dataset import Dataset
 from catseye.capture.geometry import Image
 from catseye.errors import InputError, UsageError
-from catseye.pretrain.checkpoint import load_checkpoint
+from catseye.pretrain.checkpoint import INFO_FILE, CheckpointInfo
 from catseye.pretrain.detector import Detector, load_detector
-from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.encoder import Encoder, to_rgb
 from catseye.pretrain.evaluation.summary import Kind
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.probes import load_pretext
@@ -67,7 +67,7 @@ def load_subjects(runs: Sequence[Path], dataset: Dataset, *, seed: int) -> list[
 def depth_map(subject: Subject, frame: Image) -> NDArray[np.float32]:
     """Canonical depth (h, w) that a subject with depth sees in a network frame (H, W, 3) of the dataset."""
     rgb = cv2.resize(frame, (subject.width, subject.height), interpolation=cv2.INTER_LINEAR)
-    frames = torch.from_numpy(np.asarray(rgb)).permute(2, 0, 1)[None].float() / 255
+    frames = to_rgb(np.asarray(rgb, dtype=np.uint8)[None])
     if subject.detector is not None:
         return np.asarray(subject.detector(frames).depth[0].numpy(), dtype=np.float32)
     assert subject.pretext is not None
@@ -78,8 +78,7 @@ def depth_map(subject: Subject, frame: Image) -> NDArray[np.float32]:
 
 
 def _load(run: Path, name: str, dataset: Dataset) -> Subject:
-    info, _ = load_checkpoint(run)
-    if info.kind == "finetune":
+    if CheckpointInfo.load(run / INFO_FILE).kind == "finetune":
         detector, info = load_detector(run)
         return Subject(
             name,

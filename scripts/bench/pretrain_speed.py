@@ -32,7 +32,8 @@ from av.container import InputContainer
 from catseye.capture import ingest, open_dataset, synth
 from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Dataset
-from catseye.capture.frame_reader import Request
+from catseye.capture.frame_reader import CorruptClip, Request
+from catseye.capture.geometry import Image
 from catseye.console import print_table
 from catseye.pretrain.balance import weighted
 from catseye.pretrain.clip_batch import ClipBatch
@@ -50,7 +51,7 @@ def bare_pass(session: Session, batch: ClipBatch) -> None:
     session.network.zero_grad(set_to_none=True)
     losses = {name: result.loss for name, result in session.network(batch).tasks.items()}
     shares = weighted(losses, session.position.weights, session.position.scales)
-    torch.stack(list(shares.values())).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(torch.stack(list(shares.values())).sum())
 
 
 def step_ratios(dataset: Dataset, *, steps: int) -> list[float]:
@@ -81,7 +82,7 @@ class RequestLog(ClipReader):
         super().__init__(dataset)
         self.requests: list[Request] = []
 
-    def read_many(self, requests):  # type: ignore[no-untyped-def]
+    def read_many(self, requests: Sequence[Request]) -> list[Image | CorruptClip]:
         self.requests += requests
         return super().read_many(requests)
 

@@ -19,7 +19,6 @@ import argparse
 import json
 import random
 import signal
-import socketserver
 import statistics
 import subprocess
 import sys
@@ -29,12 +28,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 from case_results import config_of, run_cases
+from http_camera import RATE, HttpCamera
 from numbered_footage import BITS, HEIGHT, WIDTH, footage_of, numbered, torn_lines
 
 from catseye.capture import journal
@@ -45,7 +46,7 @@ from catseye.capture.recording.salvaging import salvage
 RESULTS = Path(__file__).with_name("results") / "recorder_kill.jsonl"
 CODE = ("capture/recording", "capture/live.py", "capture/journal.py")
 CAMERAS = ("front", "rear")
-RATE, GOP = 25, 25
+GOP = 25
 SHORTEST_S, LONGEST_S = 1.0, 5.0
 MARGIN_S = 1.0
 WATCHED_S = 5.0
@@ -53,46 +54,24 @@ BOUND = 0.995
 OPTIONS = RecordOptions(segment_s=2.0)
 
 
-class Camera(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """An HTTP server that films for whoever connects; ``sent`` is when each frame had gone out."""
-
-    daemon_threads = True
+class Camera(HttpCamera):
+    """Films numbered pictures; ``sent`` is when each had gone out."""
 
     def __init__(self) -> None:
         self.sent: dict[int, float] = {}
-        super().__init__(("127.0.0.1", 0), _Filming)
+        super().__init__(WIDTH, HEIGHT)
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A recorder that was killed breaks its connection."""
-
-
-class _Filming(BaseHTTPRequestHandler):
-    server: Camera
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "video/mp2t")
-        self.end_headers()
-        with av.open(self.wfile, "w", format="mpegts", options={"flush_packets": "1"}) as container:
-            stream = container.add_stream("libx264", rate=RATE)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            stream.options = {"tune": "zerolatency", "preset": "ultrafast", "g": str(GOP), "threads": "1"}
-            began, first = time.monotonic(), len(self.server.sent)
-            for number in range(1 << BITS):
-                time.sleep(max(0.0, began + number / RATE - time.monotonic()))
-                picture = av.VideoFrame.from_ndarray(numbered(first + number), format="gray")
-                picture = picture.reformat(format="yuv420p")
-                picture.pts, picture.time_base = number, Fraction(1, RATE)
-                container.mux(stream.encode(picture))
-                self.wfile.flush()
-                self.server.sent[first + number] = time.monotonic()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+    def film(self, container: OutputContainer, stream: VideoStream, out: BinaryIO) -> None:
+        stream.options = {"tune": "zerolatency", "preset": "ultrafast", "g": str(GOP), "threads": "1"}
+        began, first = time.monotonic(), len(self.sent)
+        for number in range(1 << BITS):
+            time.sleep(max(0.0, began + number / RATE - time.monotonic()))
+            picture = av.VideoFrame.from_ndarray(numbered(first + number), format="gray")
+            picture = picture.reformat(format="yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(picture))
+            out.flush()
+            self.sent[first + number] = time.monotonic()
 
 
 def run_case(seed: int, folder: Path) -> dict[str, Any]:

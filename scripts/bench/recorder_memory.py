@@ -26,13 +26,15 @@ import threading
 import time
 from fractions import Fraction
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from av.packet import Packet
+from av.video.stream import VideoStream
+from http_camera import RATE, HttpCamera
 
 from catseye.capture import journal
 from catseye.capture.recording.options import RecordOptions, SourceSpec
@@ -40,7 +42,7 @@ from catseye.capture.recording.recorder import record
 from catseye.capture.recording_status import write_status
 from catseye.capture.retention import footage_sizes, make_room
 
-RATE, GOP = 25, 25
+GOP = 25
 BITS_PER_S = 8_000_000
 WIDTH, HEIGHT = 640, 360
 BOUND_BYTES = 8 << 20
@@ -49,44 +51,28 @@ STATUS_NAME = "status.json"
 OPTIONS = RecordOptions(segment_s=2.0, read_timeout_s=60.0, buffer_bytes=2 << 20)
 
 
-class Camera(ThreadingHTTPServer):
-    """Films for whoever connects, ``speed`` times as fast as time passes."""
-
-    daemon_threads = True
+class Camera(HttpCamera):
+    """Films ``speed`` times as fast as time passes."""
 
     def __init__(self, *, frames: int, speed: float) -> None:
         self.frames, self.speed = frames, speed
         self.second = one_second()
-        super().__init__(("127.0.0.1", 0), _Filming)
+        super().__init__(WIDTH, HEIGHT)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A recorder that is told to end breaks its connection."""
-
-
-class _Filming(BaseHTTPRequestHandler):
-    server: Camera
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "video/mp2t")
-        self.end_headers()
+    def film(self, container: OutputContainer, stream: VideoStream, out: BinaryIO) -> None:
         began = time.monotonic()
-        with av.open(self.wfile, "w", format="mpegts", options={"flush_packets": "1"}) as container:
-            stream = container.add_stream("libx264", rate=RATE)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            for number in range(self.server.frames):
-                content, is_key = self.server.second[number % GOP]
-                packet = Packet(content)
-                packet.pts = packet.dts = number
-                packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, RATE), stream, is_key
-                container.mux(packet)
-                if is_key:
-                    time.sleep(max(0.0, began + number / RATE / self.server.speed - time.monotonic()))
+        for number in range(self.frames):
+            content, is_key = self.second[number % GOP]
+            packet = Packet(content)
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, RATE), stream, is_key
+            container.mux(packet)
+            if is_key:
+                time.sleep(max(0.0, began + number / RATE / self.speed - time.monotonic()))
+
+    def rest(self) -> None:
         # Whoever closes is connected to anew: keep still until the recorder is told to end.
         threading.Event().wait()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
 
 
 def one_second() -> list[tuple[bytes, bool]]:
@@ -118,7 +104,7 @@ def measure(*, minutes: float, speed: float, folder: Path) -> dict[str, Any]:
     frames = round(minutes * 60 * RATE)
     camera = Camera(frames=frames, speed=speed)
     threading.Thread(target=camera.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{camera.server_address[1]}/"
+    url = camera.address
     samples: list[tuple[int, int]] = []
     with subprocess.Popen([sys.executable, __file__, "--record", str(folder), url]) as process:
         try:

@@ -7,8 +7,8 @@ import pytest
 
 from catseye.pretrain.augment import Still
 from catseye.pretrain.encoder import Encoder
-from catseye.pretrain.evaluation.probing import cell_outcome, cells_inside
-from catseye.pretrain.frozen_probes import cells_of
+from catseye.pretrain.evaluation.probing import cell_outcome
+from catseye.pretrain.frozen_probes import cells_inside, cells_of
 from catseye.pretrain.labels import LabelledImage
 
 NEAR, SMALL, CROWD = [8, 8, 24, 16], [41, 41, 43, 43], [48, 32, 64, 48]
