@@ -48,16 +48,35 @@ def fit(still: Still, *, width: int, height: int) -> Still:
     return Still(rgb_to_network(still.rgb, box), boxes, still.classes, still.ignored)
 
 
-def vary(still: Still, rng: Generator, *, width: int, height: int, zoom: float) -> Still:
-    """Zoom, shift, mirror and recolour a still into a network frame (height, width).
+def vary(
+    still: Still,
+    rng: Generator,
+    *,
+    width: int,
+    height: int,
+    zoom: float,
+    crop: tuple[int, int] | None = None,
+) -> Still:
+    """Zoom, shift, mirror and recolour a still into a network frame (height, width), or a crop of one.
 
     The picture is up to ``zoom`` times as large, or as small, as in the letterbox. Boxes that are mostly cut
     off, or too small to be seen, become ignored ones; what is left of the others is what is to be found.
+
+    Args:
+        crop: width and height of what is taken of the frame, by default all of it. A crop has one of the
+            still's objects in it, as chance will have it, where there are any.
     """
     source_height, source_width = still.rgb.shape[:2]
     scale = min(width / source_width, height / source_height) * zoom ** rng.uniform(-1, 1)
-    columns = _span(source_width, width, scale, rng)
-    rows = _span(source_height, height, scale, rng)
+    around: tuple[float | None, float | None] = (None, None)
+    if crop is not None:
+        width, height = crop
+        wanted = still.boxes[~still.ignored]
+        if len(wanted):
+            box = wanted[rng.integers(len(wanted))]
+            around = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    columns = _span(source_width, width, scale, rng, around=around[0])
+    rows = _span(source_height, height, scale, rng, around=around[1])
     rgb = _paste(recolour(_cut(still.rgb, columns, rows), rng), columns, rows, width=width, height=height)
     scales, shifts = (np.array([getattr(columns, f), getattr(rows, f)] * 2) for f in ("scale", "shift"))
     moved = still.boxes * scales + shifts
@@ -106,10 +125,17 @@ class _Span(NamedTuple):
         return self.offset - self.start * self.scale
 
 
-def _span(source: int, room: int, scale: float, rng: Generator) -> _Span:
-    """Choose what is seen of an axis: a part that fills the frame, or all of it somewhere in the frame."""
+def _span(source: int, room: int, scale: float, rng: Generator, *, around: float | None) -> _Span:
+    """Choose what is seen of an axis: a part that fills the frame, or all of it somewhere in the frame.
+
+    Args:
+        around: a place on the axis that the part has to hold.
+    """
     seen = min(source, math.ceil(room / scale))
-    start = int(rng.integers(source - seen + 1))
+    first, last = 0, source - seen
+    if around is not None:
+        first, last = max(first, math.ceil(around) - seen), min(last, math.floor(around))
+    start = int(rng.integers(first, last + 1))
     size = max(1, round(seen * scale))
     return _Span(start, start + seen, int(rng.integers(max(0, room - size) + 1)), size)
 

@@ -87,6 +87,9 @@ class FinetuneConfig(RunOptions):
         if not 1 <= self.zoom <= _LARGEST_ZOOM:
             raise UsageError(f"zoom {self.zoom}: lies between 1 and {_LARGEST_ZOOM:g}")
         require_network_size(self.width, self.height)
+        if self.crop_width > self.width or self.crop_height > self.height:
+            crop, size = f"{self.crop_width}x{self.crop_height}", f"{self.width}x{self.height}"
+            raise UsageError(f"crop {crop}: is more than the network's {size}")
         if not (0 <= self.ema < 1 and 0 < self.depth_share <= 1):
             raise UsageError(f"ema {self.ema}, depth_share {self.depth_share}: both lie between 0 and 1")
 
@@ -209,6 +212,7 @@ def _train(
         batch=config.batch,
         zoom=config.zoom,
         seed=config.seed,
+        crop=(config.crop_width, config.crop_height) if config.crop_width else None,
         rank=fabric.global_rank,
         world=fabric.world_size,
     )

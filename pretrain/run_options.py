@@ -15,14 +15,14 @@ SIZE_STEP = 32
 """Widths and heights of networks are multiples of it: the stride of the encoder's coarsest map."""
 
 
-def require_network_size(width: int, height: int) -> None:
+def require_network_size(width: int, height: int, *, what: str = "size") -> None:
     """Refuse a size that encoders cannot take.
 
     Raises:
         UsageError: it is not positive, or no multiple of ``SIZE_STEP``.
     """
     if min(width, height) <= 0 or width % SIZE_STEP or height % SIZE_STEP:
-        raise UsageError(f"size {width}x{height}: takes multiples of {SIZE_STEP} both ways")
+        raise UsageError(f"{what} {width}x{height}: takes multiples of {SIZE_STEP} both ways")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,8 @@ class RunOptions:
         weight_decay: of weights; biases and normalisation have none.
         clip_norm: largest gradient norm.
         precision: ``auto`` is bf16-mixed where the processor multiplies bfloat16 and 32-true elsewhere.
+        crop_width, crop_height: size in pixels of what is cut of each sample for learning, multiples of 32; 0
+            takes all of it.
         devices: processes or GPUs of one machine.
         log_every: steps between lines of the log.
         save_every: steps between states to resume from, a multiple of ``log_every``.
@@ -55,6 +57,8 @@ class RunOptions:
     weight_decay: float = 0.05
     clip_norm: float = 5.0
     precision: Precision = "auto"
+    crop_width: int = 0
+    crop_height: int = 0
     devices: int = 1
     log_every: int = 20
     save_every: int = 200
@@ -69,6 +73,8 @@ class RunOptions:
             raise UsageError(
                 f"save_every {self.save_every}: must be a multiple of log_every {self.log_every}"
             )
+        if self.crop_width or self.crop_height:
+            require_network_size(self.crop_width, self.crop_height, what="crop")
         if self.precision not in get_args(Precision):
             raise UsageError(f"precision {self.precision!r}: choose {' or '.join(get_args(Precision))}")
 

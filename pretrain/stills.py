@@ -41,6 +41,7 @@ class Draw:
         batch: pictures a batch.
         zoom: largest factor by which a picture is enlarged or shrunk.
         seed: of order and variation.
+        crop: width and height of what is taken of a frame; None takes all of it.
         rank, world: which process of how many; each draws other pictures.
     """
 
@@ -49,6 +50,7 @@ class Draw:
     batch: int
     zoom: float
     seed: int
+    crop: tuple[int, int] | None = None
     rank: int = 0
     world: int = 1
 
@@ -103,7 +105,7 @@ def draw_batch(stills: Sequence[Still], draw: Draw, step: int) -> Batch:
     first = (step * draw.world + draw.rank) * draw.batch
     size = {"width": draw.width, "height": draw.height}
     chosen = [stills[_shuffled(index, len(stills), draw.seed)] for index in range(first, first + draw.batch)]
-    varied = [vary(still, rng, **size, zoom=draw.zoom) for still in chosen]
+    varied = [vary(still, rng, **size, zoom=draw.zoom, crop=draw.crop) for still in chosen]
     rgb = torch.from_numpy(np.stack([still.rgb for still in varied])).permute(0, 3, 1, 2)
     return Batch(rgb, [to_target(still) for still in varied])
 

@@ -91,3 +91,31 @@ def test_recolouring_changes_colour_and_keeps_structure() -> None:
         assert (np.diff(coloured[0].astype(int), axis=0) >= 0).all()
         means.append(coloured.mean())
     assert np.std(means) > 5
+
+
+def test_a_crop_is_at_the_frame_s_scale_and_has_an_object_in_it() -> None:
+    rng = np.random.default_rng(0)
+    source = still([10, 80, 26, 96], [150, 20, 166, 36])
+    places = set()
+    for _ in range(60):
+        varied = vary(source, rng, width=200, height=120, zoom=1.0, crop=(64, 32))
+        assert varied.rgb.shape == (32, 64, 3)
+        assert len(varied.boxes) == 1
+        places.add(int(varied.classes[0]))
+        if not varied.ignored[0]:
+            np.testing.assert_allclose(varied.boxes[0], bright_span(varied.rgb), atol=1.1)
+            whole = varied.boxes[0]
+            if whole[0] > 0 and whole[2] < 64 and whole[1] > 0 and whole[3] < 32:
+                np.testing.assert_allclose(whole[2:] - whole[:2], [16, 16], atol=1.1)
+    assert places == {0, 1}
+
+
+def test_a_crop_of_a_still_without_objects_lies_anywhere() -> None:
+    source = still()
+    source.rgb[:, :100] = 255
+    rng = np.random.default_rng(0)
+    shares = [
+        (vary(source, rng, width=200, height=120, zoom=1.0, crop=(64, 32)).rgb.min(axis=2) > 140).mean()
+        for _ in range(30)
+    ]
+    assert min(shares) == 0 and max(shares) == 1

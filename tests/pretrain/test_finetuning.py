@@ -170,6 +170,8 @@ def test_the_pretrained_encoder_and_depth_are_the_start_and_depth_is_kept(
         ({"precision": "16"}, "precision '16'"),
         ({"lr": float("nan")}, "lr nan"),
         ({"save_every": 3}, "save_every 3: must be a multiple of log_every 2"),
+        ({"crop_width": 64}, "crop 64x0: takes multiples of 32"),
+        ({"crop_width": 64, "crop_height": 96}, "crop 64x96: is more than the network's 96x64"),
     ],
 )
 def test_options_that_cannot_be_are_named(change: dict[str, object], says: str) -> None:

@@ -65,6 +65,11 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
     assert not (whole[0].rgb == draw_batch(stills, Draw(64, 64, 3, 1.3, seed=2), 0).rgb).all()
 
 
+def test_a_batch_of_crops_has_their_size() -> None:
+    batch = draw_batch(grey_stills(3), Draw(96, 64, 2, 1.3, seed=0, crop=(64, 32)), 0)
+    assert batch.rgb.shape == (2, 3, 32, 64)
+
+
 def test_every_still_is_seen_once_before_any_is_seen_twice_whatever_the_processes() -> None:
     stills = grey_stills(12)
     seen = [
