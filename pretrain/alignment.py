@@ -18,6 +18,7 @@ _ITERATIONS = 3
 _ROBUST = 0.02
 _DAMPING = 0.01
 _NEAREST_Z = 0.1
+_LEAST_SEEN = 0.3
 
 
 @torch.no_grad()
@@ -46,7 +47,8 @@ def align(target: Tensor, source: Tensor, depth: Tensor, start: Tensor, intrinsi
         weighted = jacobian * weight
         normal = weighted @ jacobian.transpose(1, 2)
         damping = torch.diag_embed(normal.diagonal(dim1=1, dim2=2) * _DAMPING + 1e-6)
-        step = torch.linalg.solve(normal + damping, -weighted @ residual.transpose(1, 2))
+        # A step that is no number is refused below, by its error.
+        step = torch.linalg.solve_ex(normal + damping, -weighted @ residual.transpose(1, 2)).result
         transform = rigid_transform(step[..., 0]) @ transform
     residual, _, weight = _linearised(grey, other, points, transform, intrinsics, focal)
     return torch.where((_mean_error(residual, weight) < least)[:, None, None], transform, best)
@@ -61,7 +63,7 @@ def _linearised(
     itself count less; out of view it is 0.
     """
     seen = project(points, transform, intrinsics)
-    value, slope_x, slope_y = warp(other, seen.grid).flatten(2).split(1, dim=1)
+    value, slope_x, slope_y = warp(other, seen.grid).flatten(2).chunk(3, dim=1)
     inside = seen.inside.flatten(2)
     residual = value - grey.flatten(2)
     # The exposure may differ.
@@ -86,8 +88,10 @@ def _linearised(
 
 
 def _mean_error(residual: Tensor, weight: Tensor) -> Tensor:
-    """Over what is in view, (N,)."""
-    return (weight * residual.square()).sum(dim=(1, 2)) / (weight > 0).sum(dim=(1, 2)).clamp(min=1)
+    """Over what is in view, (N,); infinite where that is too little to be believed."""
+    seen = (weight > 0).sum(dim=(1, 2))
+    mean = (weight * residual.square()).sum(dim=(1, 2)) / seen.clamp(min=1)
+    return torch.where(seen >= _LEAST_SEEN * weight.shape[-1], mean, torch.inf)
 
 
 def _slopes(picture: Tensor) -> tuple[Tensor, Tensor]:

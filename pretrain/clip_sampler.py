@@ -188,17 +188,18 @@ def has_motion(frames: Image, speed_mps: NDArray[np.float32]) -> bool:
     return float(np.abs(first - last).mean()) >= _STILL_LEVELS
 
 
-def has_intrinsics(clip: Clip) -> bool:
-    """Whether a calibration tells them."""
-    return clip.intrinsics is not None and bool(np.isfinite(clip.intrinsics).all())
-
-
 def network_intrinsics(clip: Clip, *, width: int, height: int) -> tuple[float, float, float, float]:
     """(fx/W, fy/H, cx/W, cy/H) of a clip, or those of ``DEFAULT_FOCAL`` with square pixels."""
-    if has_intrinsics(clip):
-        fx, fy, cx, cy = clip.intrinsics
-        return float(fx), float(fy), float(cx), float(cy)
-    return DEFAULT_FOCAL, DEFAULT_FOCAL * width / height, 0.5, 0.5
+    known = calibrated_intrinsics(clip)
+    return known or (DEFAULT_FOCAL, DEFAULT_FOCAL * width / height, 0.5, 0.5)
+
+
+def calibrated_intrinsics(clip: Clip) -> tuple[float, float, float, float] | None:
+    """(fx/W, fy/H, cx/W, cy/H) of a clip where a calibration tells them."""
+    if clip.intrinsics is None or not np.isfinite(clip.intrinsics).all():
+        return None
+    fx, fy, cx, cy = clip.intrinsics
+    return float(fx), float(fy), float(cx), float(cy)
 
 
 def clip_loader(
@@ -245,7 +246,7 @@ def _to_batch(sample: _Drawn, options: DrawOptions, *, size: tuple[int, int]) ->
     if frames is None:
         frames = np.zeros((len(chosen), height, width, 3), dtype=np.uint8)
     fx, fy, cx, cy = network_intrinsics(clip, width=width, height=height)
-    if options.learn_intrinsics and not has_intrinsics(clip):
+    if options.learn_intrinsics and calibrated_intrinsics(clip) is None:
         fx = fy = cx = cy = np.nan
     if sample.flip:
         frames, cx = np.ascontiguousarray(frames[:, :, ::-1]), 1 - cx
