@@ -14,7 +14,7 @@ class ClipBatch(NamedTuple):
         frames: (B, T, H, W, 3) uint8 RGB at network size.
         times_s: (B, T) float32 seconds from each sequence's first frame.
         speed_mps: (B, T) float32, NaN where unknown.
-        intrinsics: (B, 4) float32 as fx/W, fy/H, cx/W, cy/H of the network frame.
+        intrinsics: (B, 4) float32 as fx/W, fy/H, cx/W, cy/H of the network frame, NaN where to be learned.
         corrupt, still: (B,) int64, how many draws were passed over for being unreadable or without motion.
     """
 

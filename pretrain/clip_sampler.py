@@ -44,6 +44,7 @@ class DrawOptions:
             sequence, with a tenth of it as jitter.
         flip: mirror half of the sequences left to right.
         seed: of every draw.
+        learn_intrinsics: leave intrinsics NaN where no calibration tells them, for a task to learn.
 
     Raises:
         UsageError: a bound cannot be.
@@ -54,6 +55,7 @@ class DrawOptions:
     longest_s: float = 0.3
     flip: bool = True
     seed: int = 0
+    learn_intrinsics: bool = False
 
     def __post_init__(self) -> None:
         if self.frames < 2:
@@ -136,7 +138,7 @@ class ClipSamples(Dataset[ClipBatch]):
             pending = again
             if not pending:
                 break
-        return [_to_batch(sample, size=self._size) for sample in samples]
+        return [_to_batch(sample, self.options, size=self._size) for sample in samples]
 
     def _draw(self, index: int, attempt: int) -> tuple[Clip, NDArray[np.int64], bool]:
         """A clip, the indices of its frames, and whether they are mirrored."""
@@ -188,10 +190,16 @@ def has_motion(frames: Image, speed_mps: NDArray[np.float32]) -> bool:
 
 def network_intrinsics(clip: Clip, *, width: int, height: int) -> tuple[float, float, float, float]:
     """(fx/W, fy/H, cx/W, cy/H) of a clip, or those of ``DEFAULT_FOCAL`` with square pixels."""
-    if clip.intrinsics is not None and np.isfinite(clip.intrinsics).all():
-        fx, fy, cx, cy = clip.intrinsics
-        return float(fx), float(fy), float(cx), float(cy)
-    return DEFAULT_FOCAL, DEFAULT_FOCAL * width / height, 0.5, 0.5
+    known = calibrated_intrinsics(clip)
+    return known or (DEFAULT_FOCAL, DEFAULT_FOCAL * width / height, 0.5, 0.5)
+
+
+def calibrated_intrinsics(clip: Clip) -> tuple[float, float, float, float] | None:
+    """(fx/W, fy/H, cx/W, cy/H) of a clip where a calibration tells them."""
+    if clip.intrinsics is None or not np.isfinite(clip.intrinsics).all():
+        return None
+    fx, fy, cx, cy = clip.intrinsics
+    return float(fx), float(fy), float(cx), float(cy)
 
 
 def clip_loader(
@@ -232,12 +240,14 @@ def _single_threaded(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _to_batch(sample: _Drawn, *, size: tuple[int, int]) -> ClipBatch:
+def _to_batch(sample: _Drawn, options: DrawOptions, *, size: tuple[int, int]) -> ClipBatch:
     height, width = size
     clip, chosen, frames = sample.clip, sample.chosen, sample.frames
     if frames is None:
         frames = np.zeros((len(chosen), height, width, 3), dtype=np.uint8)
     fx, fy, cx, cy = network_intrinsics(clip, width=width, height=height)
+    if options.learn_intrinsics and calibrated_intrinsics(clip) is None:
+        fx = fy = cx = cy = np.nan
     if sample.flip:
         frames, cx = np.ascontiguousarray(frames[:, :, ::-1]), 1 - cx
     times = clip.times_s[chosen] - clip.times_s[chosen[0]]

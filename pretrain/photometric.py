@@ -126,18 +126,26 @@ def make_views(target: Tensor, sources: Tensor, transforms: Tensor, intrinsics: 
     return Views(target, sources, transforms, intrinsics, unmoved)
 
 
-def synthesis_error(depth: Tensor, views: Views) -> Tensor:
-    """Mean dissimilarity (scalar) of targets and what sources show of them through ``depth`` (N, 1, H, W).
+def rigid_error(depth: Tensor, views: Views) -> Tensor:
+    """Dissimilarity (N, 1, H, W) of targets and what sources show of them through ``depth`` (N, 1, H, W).
 
-    Each pixel counts its best source, which forgives occlusion. A pixel that looks more like its target
-    unmoved counts that instead, and so teaches nothing: it stands still, or moves with the camera. A pixel
-    that no source sees does the same.
+    Each place has that of its best source, which forgives occlusion; one that no source sees has infinity.
     """
     points = backproject(depth, views.intrinsics)
-    # Noise breaks ties between views of what has no texture.
-    best = views.unmoved + _TIE_BREAK * torch.randn_like(views.unmoved)
+    best = torch.full_like(views.unmoved, torch.inf)
     for source, transform in zip(views.sources, views.transforms, strict=True):
         seen = project(points, transform, views.intrinsics)
         error = dissimilarity(warp(source, seen.grid), views.target)
-        best = torch.minimum(best, torch.where(seen.inside, error, views.unmoved + 1))
-    return best.mean()
+        best = torch.where(seen.inside, torch.minimum(best, error), best)
+    return best
+
+
+def synthesis_error(depth: Tensor, views: Views) -> Tensor:
+    """Mean (scalar) of ``rigid_error`` over places that it explains better than standing still does.
+
+    The others count as unmoved, and so teach nothing: they stand still, or move with the camera, or are seen
+    in no source.
+    """
+    # Noise breaks ties between views of what has no texture.
+    unmoved = views.unmoved + _TIE_BREAK * torch.randn_like(views.unmoved)
+    return torch.minimum(rigid_error(depth, views), unmoved).mean()

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-_ROTATION_RATE = 0.1
-_TRANSLATION_RATE = 10.0
+from catseye.pretrain.clip_sampler import DEFAULT_FOCAL
+
+ROTATION_RATE = 0.1
+TRANSLATION_RATE = 10.0
 _FORWARD = 0.8
+_OFFSET = 0.1
+
+
+class MotionAndLens(NamedTuple):
+    """What two pictures tell of the camera.
+
+    Args:
+        motion: (N, 6), axis-angle and translation: the later camera's pose in the earlier one.
+        lens: (N, 3), the logarithm of the focal length over ``DEFAULT_FOCAL``, and how far the principal
+            point lies from the middle, in tenths of the picture's width and height.
+    """
+
+    motion: Tensor
+    lens: Tensor
 
 
 class PoseNet(nn.Module):
@@ -17,6 +35,12 @@ class PoseNet(nn.Module):
     pooled semantic feature has lost, and the pictures are small. Predicting a velocity and multiplying by the
     real time between the frames lets one network serve every stride. An untrained network drives straight on
     at 8 m/s: from a random direction, depth settles at infinity before the true one is found.
+
+    The same features tell the lens where no calibration does (Gordon et al., "Depth from Videos in the Wild",
+    ICCV 2019), as its difference from a usual one; pixels are square, so that one focal length is all.
+
+    Args:
+        widths: channels of the layers, each of which halves the picture.
     """
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96, 128)) -> None:
@@ -34,14 +58,26 @@ class PoseNet(nn.Module):
             self.head.weight.mul_(0.1)
             assert self.head.bias is not None
             self.head.bias.copy_(torch.tensor([0, 0, 0, 0, 0, _FORWARD]))
+        self.lens = nn.Conv2d(widths[-1], 3, 1)
+        nn.init.zeros_(self.lens.weight)
+        assert self.lens.bias is not None
+        nn.init.zeros_(self.lens.bias)
 
-    def forward(self, earlier: Tensor, later: Tensor, elapsed_s: Tensor) -> Tensor:
-        """Motion (N, 6), axis-angle and translation, between frames (N, 3, H, W) ``elapsed_s`` (N,) apart."""
-        velocity: Tensor = (
-            self.head(self.body(torch.cat((earlier, later), dim=1) - 0.45)).float().mean(dim=(2, 3))
-        )
-        rates = velocity.new_tensor([_ROTATION_RATE] * 3 + [_TRANSLATION_RATE] * 3)
-        return velocity * rates * elapsed_s[:, None]
+    def forward(self, earlier: Tensor, later: Tensor, elapsed_s: Tensor) -> MotionAndLens:
+        """Between frames (N, 3, H, W) that are ``elapsed_s`` (N,) apart."""
+        seen = self.body(torch.cat((earlier, later), dim=1) - 0.45)
+        velocity = self.head(seen).float().mean(dim=(2, 3))
+        rates = velocity.new_tensor([ROTATION_RATE] * 3 + [TRANSLATION_RATE] * 3)
+        lens = self.lens(seen).float().mean(dim=(2, 3))
+        return MotionAndLens(velocity * rates * elapsed_s[:, None], lens)
+
+
+def lens_intrinsics(lens: Tensor, *, width: int, height: int) -> Tensor:
+    """Intrinsics (N, 4), normalised by a picture's size, of lenses (N, 3)."""
+    focal = DEFAULT_FOCAL * lens[:, 0].exp()
+    return torch.stack(
+        (focal, focal * (width / height), 0.5 + _OFFSET * lens[:, 1], 0.5 + _OFFSET * lens[:, 2]), dim=1
+    )
 
 
 def rigid_transform(motion: Tensor) -> Tensor:
@@ -66,6 +102,12 @@ def rotation_matrix(axis_angle: Tensor) -> Tensor:
     cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=1).view(-1, 3, 3)
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return identity + first * cross + second * (cross @ cross)
+
+
+def rotation_vector(rotation: Tensor) -> Tensor:
+    """Axis-angle (…, 3) of rotations (…, 3, 3) by small angles, in radians; its error is of third order."""
+    skew = (rotation - rotation.transpose(-1, -2)) / 2
+    return torch.stack((skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]), dim=-1)
 
 
 def invert(transform: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ class PretrainConfig(RunOptions):
         balance: how the tasks' losses become one gradient, see ``balance.Balance``.
         accumulate: batches whose mean gradient makes a step.
         recompute: save memory by computing the encoder's activations again in the backward pass.
+        learn_intrinsics: have depth learn the lens of clips that have no calibration.
         compile: have the network compiled by torch.compile.
         workers: processes that decode clips; 0 decodes between steps.
 
@@ -82,6 +83,7 @@ class PretrainConfig(RunOptions):
     balance: Balance = "start"
     accumulate: int = 1
     recompute: bool = False
+    learn_intrinsics: bool = False
     compile: bool = False
     workers: int = 2
 
@@ -102,6 +104,7 @@ class PretrainConfig(RunOptions):
             longest_s=self.longest_s,
             flip=self.flip,
             seed=self.seed,
+            learn_intrinsics=self.learn_intrinsics,
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -2,22 +2,36 @@
 
 Zhou et al., "Unsupervised Learning of Depth and Ego-Motion from Video", CVPR 2017; minimum over sources and
 auto-masking from Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019; speed
-supervision from Guizilini et al., "3D Packing for Self-Supervised Monocular Depth Estimation", CVPR 2020.
+supervision from Guizilini et al., "3D Packing for Self-Supervised Monocular Depth Estimation", CVPR 2020;
+motion by direct alignment from Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR
+2018; intrinsics from Gordon et al., "Depth from Videos in the Wild", ICCV 2019.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from catseye.pretrain.alignment import align
+from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
 from catseye.pretrain.photometric import Views, make_views, smoothness, synthesis_error
-from catseye.pretrain.pose import PoseNet, invert, rigid_transform
+from catseye.pretrain.pose import (
+    ROTATION_RATE,
+    TRANSLATION_RATE,
+    MotionAndLens,
+    PoseNet,
+    invert,
+    lens_intrinsics,
+    rigid_transform,
+    rotation_vector,
+)
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
 
 NEAREST = 1.0
@@ -26,9 +40,9 @@ FARTHEST = 200.0
 """Largest canonical depth that can be expressed."""
 
 _WIDTHS = (32, 64, 96, 128)
-_SHRINK = 2
 _SMOOTHNESS = 1e-3
 _SPEED = 0.1
+_ALIGNMENT = 0.1
 
 
 def canonical_depth(inverse: Tensor) -> Tensor:
@@ -75,7 +89,11 @@ class DepthDecoder(nn.Module):
 
 
 class Depth(Task):
-    """Learns depth of a sequence's inner frames by synthesising them from the frames beside them.
+    """Learns depth of a sequence's frames by synthesising each from two others.
+
+    A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
+    come near enough, and to tell the distance where no speed does. Where no calibration tells the intrinsics,
+    NaN in the batch, they are learned too; driving straight on shows nothing of them, it takes turns.
 
     What follows the networks is float32: a pixel's position needs more digits than bfloat16 has.
     """
@@ -86,24 +104,32 @@ class Depth(Task):
         self.pose = PoseNet()
 
     def forward(self, encoded: Encoded) -> TaskOutput:
-        inverses = self.decoder([maps[:, 1:-1].flatten(0, 1) for maps in encoded.features])
-        frames = torch.unflatten(
-            F.avg_pool2d(encoded.clean.flatten(0, 1), _SHRINK), 0, encoded.clean.shape[:2]
-        )
-        motion = self.motion(frames, encoded.batch.times_s)
-        with torch.autocast(frames.device.type, enabled=False):
-            views = views_of_inner(frames, motion.float(), encoded.batch.intrinsics)
-            focal = views.intrinsics[:, :1, None, None]
-            errors, roughness = [], []
-            for inverse in inverses:
-                full = F.interpolate(inverse, size=frames.shape[-2:], mode="bilinear", align_corners=False)
-                errors.append(synthesis_error(canonical_depth(full) * focal, views))
-                small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
+        batch, clean = encoded.batch, encoded.clean
+        inverses = self.decoder([maps.flatten(0, 1) for maps in encoded.features])
+        motion, lens = self._between(halved(clean, 1), batch.times_s)
+        with torch.autocast(clean.device.type, enabled=False):
+            learned = lens_intrinsics(lens.mean(dim=1), width=clean.shape[-1], height=clean.shape[-2])
+            intrinsics = torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics)
+            aligned = aligned_motion(motion, halved(clean, 1), inverses[0], intrinsics, batch)
+            errors, unmoved, roughness = [], [], []
+            for level, inverse in enumerate(inverses):
+                views = views_of(halved(clean, level), aligned.transforms, intrinsics)
+                depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
+                errors.append(synthesis_error(depth, views))
+                unmoved.append(views.unmoved.mean())
+                small = F.adaptive_avg_pool2d(views.target, inverse.shape[-2:])
                 roughness.append(smoothness(inverse, small))
-            speed = speed_error(motion.float(), encoded.batch.times_s, encoded.batch.speed_mps)
+            speed = speed_error(motion, batch.times_s, batch.speed_mps)
         photometric = torch.stack(errors).mean()
-        loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean() + _SPEED * speed
-        metrics = {"photometric": photometric, "unmoved": views.unmoved.mean(), "speed_error": speed}
+        loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
+        loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall
+        metrics = {
+            "photometric": photometric,
+            "unmoved": torch.stack(unmoved).mean(),
+            "speed_error": speed,
+            "alignment": aligned.shortfall,
+            "focal": intrinsics[:, 0].mean(),
+        }
         return TaskOutput(loss, {name: figure.detach() for name, figure in metrics.items()})
 
     def motion(self, frames: Tensor, times_s: Tensor) -> Tensor:
@@ -112,22 +138,118 @@ class Depth(Task):
         Args:
             frames: (B, T, 3, h, w), clean.
         """
+        return self._between(frames, times_s).motion
+
+    def _between(self, frames: Tensor, times_s: Tensor) -> MotionAndLens:
+        """Motion (B, T − 1, 6) and lens (B, T − 1, 3) of each step."""
         pairs = (frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1), times_s.diff(dim=1).flatten())
-        motion: Tensor = self.pose(*pairs)
-        return torch.unflatten(motion, 0, (len(frames), -1))
+        seen: MotionAndLens = self.pose(*pairs)
+        return MotionAndLens(*(torch.unflatten(told, 0, (len(frames), -1)) for told in seen))
 
 
-def views_of_inner(frames: Tensor, motion: Tensor, intrinsics: Tensor) -> Views:
-    """Every inner frame of (B, T, 3, h, w) with its two neighbours as sources, N = B · (T − 2)."""
-    inner = frames.shape[1] - 2
-    to_earlier = torch.unflatten(rigid_transform(motion.flatten(0, 1)), 0, motion.shape[:2])
-    to_later = torch.unflatten(invert(to_earlier.flatten(0, 1)), 0, motion.shape[:2])
-    return make_views(
-        frames[:, 1:-1].flatten(0, 1),
-        torch.stack((frames[:, :-2].flatten(0, 1), frames[:, 2:].flatten(0, 1))),
-        torch.stack((to_earlier[:, :-1].flatten(0, 1), to_later[:, 1:].flatten(0, 1))),
-        intrinsics.repeat_interleave(inner, dim=0),
+def halved(frames: Tensor, times: int) -> Tensor:
+    """Frames (B, T, 3, H, W) at an area-averaged size of H / 2^times."""
+    if times == 0:
+        return frames
+    return torch.unflatten(F.avg_pool2d(frames.flatten(0, 1), 2**times), 0, frames.shape[:2])
+
+
+def depth_of(inverse: Tensor, size: Sequence[int], intrinsics: Tensor) -> Tensor:
+    """Camera depth (N, 1, H, W) at another size, from inverse canonical depth (N, 1, h, w).
+
+    The focal length takes no gradient from here: it would only say that depth has the wrong scale.
+    """
+    full = F.interpolate(inverse, size=tuple(size), mode="bilinear", align_corners=False)
+    return canonical_depth(full) * intrinsics[:, :1, None, None].detach()
+
+
+class AlignedMotion(NamedTuple):
+    """A network's estimate of motion, bettered.
+
+    Args:
+        transforms: T − 1 poses (B, 4, 4) of each later camera in that of the one before.
+        shortfall: by how much the network missed them, scalar.
+    """
+
+    transforms: list[Tensor]
+    shortfall: Tensor
+
+
+def aligned_motion(
+    motion: Tensor, frames: Tensor, inverse: Tensor, intrinsics: Tensor, batch: ClipBatch
+) -> AlignedMotion:
+    """The motion (B, T − 1, 6) that a network estimates, after ``align``.
+
+    Turns and the direction of travel are those that the pictures tell, and teach the network. The distance is
+    v·Δt where the speed is known, and the network's own, with its gradient, elsewhere.
+
+    Args:
+        frames: (B, T, 3, h, w).
+        inverse: inverse canonical depth of the frames, (B · T, 1, h', w'); it takes no gradient.
+    """
+    steps = motion.shape[1]
+    intrinsics = intrinsics.detach().repeat_interleave(steps, dim=0)
+    earlier = torch.unflatten(inverse.detach(), 0, frames.shape[:2])[:, :-1].flatten(0, 1)
+    start = rigid_transform(motion.detach().flatten(0, 1))
+    found = invert(
+        align(
+            frames[:, :-1].flatten(0, 1),
+            frames[:, 1:].flatten(0, 1),
+            depth_of(earlier, frames.shape[-2:], intrinsics),
+            invert(start),
+            intrinsics,
+        )
     )
+    found = torch.unflatten(found, 0, motion.shape[:2])
+    start = torch.unflatten(start, 0, motion.shape[:2])
+    length, elapsed = travelled(motion), batch.times_s.diff(dim=1)
+    known = (batch.speed_mps[:, 1:] + batch.speed_mps[:, :-1]) / 2 * elapsed
+    distance = torch.where(known.isfinite(), known.nan_to_num(), length)
+    direction = F.normalize(found[..., :3, 3], dim=-1)
+    poses = found.clone()
+    poses[..., :3, 3] = direction * distance[..., None]
+    missed = rotation_vector(start[..., :3, :3].transpose(-1, -2) @ found[..., :3, :3])
+    turn = motion[..., :3] - (motion[..., :3].detach() + missed)
+    course = motion[..., 3:] - direction * length[..., None].detach()
+    shortfall = (turn.abs() / ROTATION_RATE + course.abs() / TRANSLATION_RATE) / elapsed[..., None]
+    return AlignedMotion(list(poses.unbind(1)), shortfall.mean())
+
+
+def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Views:
+    """Every frame of (B, T, 3, h, w) with two others as sources, N = B · T.
+
+    An inner frame has its neighbours. The first and the last have the two farthest from them in time: by then
+    what is far away has moved enough to tell its depth.
+
+    Args:
+        frames: T ≥ 3.
+        steps: T − 1 poses (B, 4, 4) of the camera at each later frame in that of the one before.
+    """
+    cameras = [torch.eye(4, device=frames.device).expand(len(frames), 4, 4)]
+    for step in steps:
+        cameras.append(cameras[-1] @ step)
+    last = len(cameras) - 1
+    pairs = [(last - 1, last), *((k - 1, k + 1) for k in range(1, last)), (1, 0)]
+    back = [invert(camera) for camera in cameras]
+    return make_views(
+        frames.flatten(0, 1),
+        torch.stack([torch.stack([frames[:, pair[i]] for pair in pairs], 1).flatten(0, 1) for i in (0, 1)]),
+        torch.stack(
+            [
+                torch.stack(
+                    [back[pair[i]] @ camera for pair, camera in zip(pairs, cameras, strict=True)], 1
+                ).flatten(0, 1)
+                for i in (0, 1)
+            ]
+        ),
+        intrinsics.repeat_interleave(frames.shape[1], dim=0),
+    )
+
+
+def travelled(motion: Tensor) -> Tensor:
+    """Lengths (B, T − 1) of the translations of motions (B, T − 1, 6)."""
+    # The small constant keeps the gradient finite at zero.
+    return (motion[..., 3:].square().sum(dim=-1) + 1e-8).sqrt()
 
 
 def speed_error(motion: Tensor, times_s: Tensor, speed_mps: Tensor) -> Tensor:
@@ -137,9 +259,8 @@ def speed_error(motion: Tensor, times_s: Tensor, speed_mps: Tensor) -> Tensor:
         motion: (B, T − 1, 6).
         times_s, speed_mps: (B, T).
     """
-    travelled = (speed_mps[:, 1:] + speed_mps[:, :-1]) / 2 * times_s.diff(dim=1)
-    known = travelled.isfinite()
-    # The small constant keeps the gradient of the norm finite at zero.
-    length = (motion[..., 3:].square().sum(dim=-1) + 1e-8).sqrt()
-    error = torch.where(known, (length - travelled.nan_to_num()).abs(), torch.zeros_like(length))
+    distance = (speed_mps[:, 1:] + speed_mps[:, :-1]) / 2 * times_s.diff(dim=1)
+    known = distance.isfinite()
+    length = travelled(motion)
+    error = torch.where(known, (length - distance.nan_to_num()).abs(), torch.zeros_like(length))
     return error.sum() / known.sum().clamp(min=1)

@@ -192,6 +192,17 @@ def test_unknown_intrinsics_have_square_pixels(memory_dataset: MakeDataset) -> N
     assert fx * 96 == pytest.approx(fy * 64)
 
 
+def test_intrinsics_to_be_learned_are_nan_and_given_ones_stay(memory_dataset: MakeDataset) -> None:
+    from dataclasses import replace
+
+    dataset = memory_dataset()
+    bare = tuple(replace(clip, intrinsics=None) for clip in dataset.clips)  # type: ignore[attr-defined]  # same
+    assert make_samples(memory_dataset(clips=bare), learn_intrinsics=True)[0].intrinsics.isnan().all()
+    assert make_samples(memory_dataset(clips=bare))[0].intrinsics.isfinite().all()
+    given = make_samples(dataset, learn_intrinsics=True, flip=False)[0].intrinsics
+    assert given.tolist() == pytest.approx([0.9, 1.35, 0.5, 0.5])
+
+
 def test_a_dataset_without_a_long_enough_clip_is_refused(memory_dataset: MakeDataset) -> None:
     with pytest.raises(InputError, match="no usable training clip"):
         make_samples(memory_dataset(clips=()))

@@ -12,10 +12,12 @@ from catseye.pretrain.photometric import (
     dissimilarity,
     make_views,
     project,
+    rigid_error,
     smoothness,
     synthesis_error,
     warp,
 )
+from catseye.pretrain.pose import rigid_transform
 
 H, W = 48, 64
 INTRINSICS = torch.tensor([[0.8, 0.8 * W / H, 0.45, 0.55]])
@@ -95,6 +97,51 @@ def test_pixels_out_of_view_count_as_unmoved() -> None:
     views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(1e4)[None], INTRINSICS)
     error = synthesis_error(torch.full((1, 1, H, W), 8.0), views)
     torch.testing.assert_close(error, views.unmoved.mean(), atol=1e-4, rtol=0)
+
+
+def test_errors_are_told_place_by_place() -> None:
+    """What does not fit the motion stands out, whether or not it would look better unmoved."""
+    wide, depth = texture(), 8.0
+    baseline = 4 * depth / FOCAL_PX
+    views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(baseline)[None], INTRINSICS)
+    ahead = torch.full((1, 1, H, W), depth)
+    ahead[..., 10:30, 20:40] = 2.0
+    error = rigid_error(ahead, views)
+    assert error.shape == views.unmoved.shape == (1, 1, H, W)
+    assert error[..., :4].isinf().all() and error[..., 6:].isfinite().all()
+    rest = torch.cat((error[..., 34:, 6:].flatten(), error[..., 44:].flatten()))
+    assert float(error[..., 12:28, 22:38].mean()) > 10 * float(rest.mean())
+
+
+def test_rotation_tells_the_focal_length() -> None:
+    """The gradient of the error leads from a wrong lens to the right one, as Gordon et al., 2019, observe."""
+    turn = rigid_transform(torch.tensor([[0.03, 0.08, 0.02, 0.0, 0.0, 0.0]]))
+    depth = torch.full((1, 1, H, W), 8.0)
+    source = texture()[..., 32:-32]
+    target = warp(source, project(backproject(depth, INTRINSICS), turn, INTRINSICS).grid)
+    for start in (0.7, 1.4):
+        scale = torch.tensor(start).log().requires_grad_()
+        optimizer = torch.optim.Adam([scale], lr=0.05)
+        for _ in range(40):
+            focal = INTRINSICS[:, :2] * scale.exp()
+            views = make_views(target, source[None], turn[None], torch.cat((focal, INTRINSICS[:, 2:]), dim=1))
+            optimizer.zero_grad()
+            synthesis_error(depth, views).backward()
+            optimizer.step()
+        assert float(scale.detach().exp()) == pytest.approx(1, abs=0.05)
+
+
+def test_driving_straight_on_tells_nothing_of_the_focal_length() -> None:
+    ahead = rigid_transform(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, -1.0]]))
+    depth = torch.full((1, 1, H, W), 8.0)
+    source = texture()[..., 32:-32]
+    target = warp(source, project(backproject(depth, INTRINSICS), ahead, INTRINSICS).grid)
+    right = synthesis_error(depth, make_views(target, source[None], ahead[None], INTRINSICS))
+    lens = (INTRINSICS * torch.tensor([1.3, 1.3, 1.0, 1.0])).requires_grad_()
+    wrong = synthesis_error(depth, make_views(target, source[None], ahead[None], lens))
+    wrong.backward()
+    assert float(wrong.detach()) == pytest.approx(float(right), abs=1e-4)
+    assert lens.grad is not None and float(lens.grad[:, :2].abs().max()) < 1e-3
 
 
 def test_dissimilarity_is_zero_for_the_same_and_sees_structure() -> None:

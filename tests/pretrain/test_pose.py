@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from catseye.pretrain.pose import PoseNet, invert, rigid_transform, rotation_matrix
+from catseye.pretrain.clip_sampler import DEFAULT_FOCAL
+from catseye.pretrain.pose import (
+    PoseNet,
+    invert,
+    lens_intrinsics,
+    rigid_transform,
+    rotation_matrix,
+    rotation_vector,
+)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-5, 1e-2, 1.0, 3.0])
@@ -34,5 +42,22 @@ def test_motion_grows_with_the_time_between_frames() -> None:
     network = PoseNet().eval()
     earlier, later = torch.rand(2, 1, 3, 64, 96)
     short = network(earlier, later, torch.tensor([0.1]))
-    assert short.abs().max() > 0
-    torch.testing.assert_close(network(earlier, later, torch.tensor([0.3])), 3 * short)
+    assert short.motion.abs().max() > 0
+    longer = network(earlier, later, torch.tensor([0.3]))
+    torch.testing.assert_close(longer.motion, 3 * short.motion)
+    torch.testing.assert_close(longer.lens, short.lens)
+
+
+def test_small_rotations_come_back_as_vectors() -> None:
+    vectors = torch.randn(5, 3, generator=torch.Generator().manual_seed(2)) * 0.02
+    torch.testing.assert_close(rotation_vector(rotation_matrix(vectors)), vectors, atol=2e-5, rtol=0)
+
+
+def test_an_untrained_network_takes_the_lens_for_a_usual_one() -> None:
+    torch.manual_seed(0)
+    lens = PoseNet()(*torch.rand(2, 1, 3, 64, 96), torch.tensor([0.1])).lens
+    intrinsics = lens_intrinsics(lens, width=96, height=64)
+    torch.testing.assert_close(intrinsics, torch.tensor([[DEFAULT_FOCAL, DEFAULT_FOCAL * 1.5, 0.5, 0.5]]))
+    longer = lens_intrinsics(lens + torch.tensor([[0.5, 1.0, 0.0]]), width=96, height=64)
+    torch.testing.assert_close(longer[0, :2], intrinsics[0, :2] * torch.tensor(0.5).exp())
+    assert longer[0, 2:].tolist() == pytest.approx([0.6, 0.5])

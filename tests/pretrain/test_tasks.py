@@ -17,10 +17,13 @@ from catseye.pretrain.model import PretextModel
 from catseye.pretrain.tasks import Encoded
 from catseye.pretrain.tasks.depth import (
     FARTHEST,
+    Depth,
     DepthDecoder,
+    aligned_motion,
     canonical_depth,
+    depth_of,
     speed_error,
-    views_of_inner,
+    views_of,
 )
 from catseye.pretrain.tasks.future import LEVELS, Future, move, normalised
 from catseye.pretrain.tasks.order import PATHS, Order, path_of
@@ -207,16 +210,78 @@ def test_depth_maps_are_inverse_bounded_and_finest_first(encoder: Encoder) -> No
     assert all(bool(canonical_depth(i).isfinite().all()) for i in extreme)
 
 
-def test_views_lead_from_the_inner_frames_to_their_neighbours() -> None:
+def test_views_lead_from_each_frame_to_two_others() -> None:
     frames = torch.rand(2, 4, 3, 8, 12)
-    motion = torch.zeros(2, 3, 6)
-    motion[:, :, 5] = torch.tensor([1.0, 2.0, 3.0])  # forward, a little faster each time
-    views = views_of_inner(frames, motion, torch.rand(2, 4) + 0.5)
-    assert torch.equal(views.target[1], frames[0, 2])
-    assert torch.equal(views.sources[0, 1], frames[0, 1]) and torch.equal(views.sources[1, 1], frames[0, 3])
-    # Going forward from frame 1 to frame 2 by 2 m: a point is 2 m farther from the earlier camera.
-    assert float(views.transforms[0, 1, 2, 3]) == 2.0
-    assert float(views.transforms[1, 1, 2, 3]) == -3.0
+    steps = [torch.eye(4).repeat(2, 1, 1) for _ in range(3)]
+    for step, metres in zip(steps, (1.0, 2.0, 3.0), strict=True):  # forward, a little faster each time
+        step[:, 2, 3] = metres
+    views = views_of(frames, steps, torch.rand(2, 4) + 0.5)
+    sources = [(2, 3), (0, 2), (1, 3), (1, 0)]
+    ahead = [(-3.0, -6.0), (1.0, -2.0), (2.0, -3.0), (5.0, 6.0)]
+    for frame in range(4):
+        row = 4 + frame  # of the second clip
+        assert torch.equal(views.target[row], frames[1, frame])
+        for i in (0, 1):
+            assert torch.equal(views.sources[i, row], frames[1, sources[frame][i]])
+            # Going forward, a point comes nearer to the later camera.
+            assert float(views.transforms[i, row, 2, 3]) == ahead[frame][i]
+
+
+def straight(batch: ClipBatch, mps: float) -> Tensor:
+    motion = torch.zeros(len(batch.frames), 3, 6)
+    motion[..., 5] = mps * batch.times_s.diff(dim=1)
+    return motion.requires_grad_()
+
+
+def test_distance_is_measured_where_speed_is_and_estimated_elsewhere() -> None:
+    batch = make_batch()
+    batch.speed_mps[1] = float("nan")
+    motion = straight(batch, 7.0)
+    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
+    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
+    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch)
+    lengths = torch.stack([pose[:, :3, 3].norm(dim=1) for pose in aligned.transforms], dim=1)
+    torch.testing.assert_close(lengths, torch.tensor([[1.0], [0.7]]).expand(2, 3))
+    lengths.sum().backward()
+    assert motion.grad is not None
+    assert not motion.grad[0].any() and motion.grad[1, :, 5].tolist() == pytest.approx([1.0] * 3)
+
+
+def test_the_network_is_taught_the_motion_that_pictures_tell() -> None:
+    """The texture slides to the left by 4 of 96 pixels a frame: a camera that moves or turns to the right."""
+    batch = make_batch()
+    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
+    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
+    motion = straight(batch, 0.5)
+    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch)
+    aligned.shortfall.backward()
+    assert motion.grad is not None
+    yaw_or_right = motion.grad[..., 1] + motion.grad[..., 3]
+    assert float(aligned.shortfall) > 0.1 and (yaw_or_right < 0).float().mean() > 0.8
+
+
+def test_depth_grows_with_the_focal_length_and_does_not_teach_it() -> None:
+    inverse = torch.full((1, 1, 4, 6), 0.1, requires_grad=True)
+    intrinsics = torch.tensor([[0.5, 0.75, 0.5, 0.5]], requires_grad=True)
+    depth = depth_of(inverse, (8, 12), intrinsics)
+    torch.testing.assert_close(depth, torch.full((1, 1, 8, 12), 5.0))
+    depth.sum().backward()
+    assert intrinsics.grad is None or not intrinsics.grad.any()
+
+
+def test_only_an_unknown_lens_is_learned(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    task = Depth(encoder)
+    known, unknown = make_batch(), make_batch()
+    unknown.intrinsics.fill_(float("nan"))
+    for batch, learned in ((known, False), (unknown, True)):
+        task.zero_grad()
+        output = task(encode(encoder, batch))
+        output.loss.backward()
+        gradient = task.pose.lens.bias.grad
+        assert output.loss.isfinite() and gradient is not None
+        assert bool(gradient.any()) is learned
+    assert float(output.metrics["focal"]) == pytest.approx(0.9)
 
 
 def test_speed_counts_where_it_is_known() -> None:
