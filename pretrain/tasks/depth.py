@@ -25,8 +25,10 @@ NEAREST = 1.0
 FARTHEST = 200.0
 """Largest canonical depth that can be expressed."""
 
+SHRINK = 2
+"""How many times smaller the frames are that are synthesised, and that motion is estimated from."""
+
 _WIDTHS = (32, 64, 96, 128)
-_SHRINK = 2
 _SMOOTHNESS = 1e-3
 _SPEED = 0.1
 
@@ -88,7 +90,7 @@ class Depth(Task):
     def forward(self, encoded: Encoded) -> TaskOutput:
         inverses = self.decoder([maps[:, 1:-1].flatten(0, 1) for maps in encoded.features])
         frames = torch.unflatten(
-            F.avg_pool2d(encoded.clean.flatten(0, 1), _SHRINK), 0, encoded.clean.shape[:2]
+            F.avg_pool2d(encoded.clean.flatten(0, 1), SHRINK), 0, encoded.clean.shape[:2]
         )
         motion = self.motion(frames, encoded.batch.times_s)
         with torch.autocast(frames.device.type, enabled=False):
