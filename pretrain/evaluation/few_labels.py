@@ -28,6 +28,7 @@ from catseye.pretrain.evaluation.summary import FewLabelCase, FewLabels
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.labels import LabelledImage, Labels, read_coco, split_labels
 from catseye.progress import Progress
+from catseye.version import __version__
 
 FOLDER = "few_labels"
 SCRATCH = "from scratch"
@@ -283,7 +284,7 @@ def _key(
     start: _Start, config: FinetuneConfig, labels: str, stills: Sequence[str], measured_on: Sequence[str]
 ) -> str:
     options = {name: value for name, value in asdict(config).items() if name not in _INDIFFERENT}
-    parts = [start.sha256, options, labels, list(stills), list(measured_on)]
+    parts = [__version__, start.sha256, options, labels, list(stills), list(measured_on)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

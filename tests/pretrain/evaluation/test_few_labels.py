@@ -117,7 +117,9 @@ def test_shares_that_come_to_the_same_stills_are_one(runs: list[Subject], labels
     assert [len(case.stills) for case in cases] == [4] * 3 + [40] * 3
 
 
-def test_what_decides_the_figures_decides_the_key(runs: list[Subject], labels: StillsOptions) -> None:
+def test_what_decides_the_figures_decides_the_key(
+    runs: list[Subject], labels: StillsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def keys(**changes: Any) -> list[str]:
         return [case.key for case in plan(runs, labels, shares=(50,), **changes).cases]
 
@@ -127,6 +129,8 @@ def test_what_decides_the_figures_decides_the_key(runs: list[Subject], labels: S
     assert runs[2].run is not None
     (runs[2].run / "model.safetensors").write_text("trained again")
     assert [now == then for now, then in zip(keys(), first, strict=True)] == [True, True, False]
+    monkeypatch.setattr(few_labels, "__version__", "newer")
+    assert not set(keys()) & set(first)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_trained(
