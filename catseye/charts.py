@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 Series = Sequence[tuple[float, float]]
 
@@ -20,8 +20,19 @@ _WIDTH, _HEIGHT = 420, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 24, 28
 
 
-def line_chart(title: str, series: Mapping[str, Series], *, x_label: str) -> str:
+def line_chart(
+    title: str,
+    series: Mapping[str, Series],
+    *,
+    x_label: str,
+    x_text: Callable[[float], str] = "{:.6g}".format,
+) -> str:
     """Draw named series of (x, y) points; points that are not finite are left out.
+
+    Names stand in the upper corner that the lines leave free: the right one, or the left where they rise.
+
+    Args:
+        x_text: how a place on the axis is written, such as 10^x where the points' x are logarithms.
 
     Returns:
         An ``<svg>`` element, or an empty string where no point is left.
@@ -34,13 +45,15 @@ def line_chart(title: str, series: Mapping[str, Series], *, x_label: str) -> str
     ys = [y for points in kept.values() for _, y in points]
     x_range, y_range = _range(xs), _range(ys)
     parts = [f'<text x="{_LEFT}" y="15" font-weight="bold">{html.escape(title)}</text>']
-    parts += _axes(x_range, y_range, x_label)
+    parts += _axes(x_range, y_range, x_label, x_text)
+    rising = sum(points[-1][1] - points[0][1] for points in kept.values()) > 0
+    corner, anchor = (_LEFT + 6, "start") if rising else (_WIDTH - _RIGHT, "end")
     for number, (name, points) in enumerate(kept.items()):
         color = _COLORS[number % len(_COLORS)]
         path = " ".join(f"{_x(x, x_range):.1f},{_y(y, y_range):.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
         parts.append(
-            f'<text x="{_WIDTH - _RIGHT}" y="{_TOP + 12 + 13 * number}" text-anchor="end" '
+            f'<text x="{corner}" y="{_TOP + 12 + 13 * number}" text-anchor="{anchor}" '
             f'fill="{color}">{html.escape(name)}</text>'
         )
     return _svg(parts)
@@ -63,7 +76,7 @@ def histogram(
         return ""
     x_range, y_range = (edges[0], edges[-1]), (0.0, max(tops))
     name = f'<tspan font-weight="bold">{html.escape(title)}</tspan>, {html.escape(y_label)}'
-    parts = [f'<text x="{_LEFT}" y="15">{name}</text>', *_axes(x_range, y_range, x_label)]
+    parts = [f'<text x="{_LEFT}" y="15">{name}</text>', *_axes(x_range, y_range, x_label, "{:.6g}".format)]
     below = [0.0] * len(tops)
     for number, (name, heights) in enumerate(stacks.items()):
         above = [base + height for base, height in zip(below, heights, strict=True)]
@@ -115,7 +128,12 @@ def _y(value: float, limits: tuple[float, float]) -> float:
     return _HEIGHT - _BOTTOM - (value - limits[0]) / (limits[1] - limits[0]) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _axes(x_range: tuple[float, float], y_range: tuple[float, float], x_label: str) -> list[str]:
+def _axes(
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    x_label: str,
+    x_text: Callable[[float], str],
+) -> list[str]:
     bottom = _HEIGHT - _BOTTOM
     lines = [
         f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" stroke="#888"/>',
@@ -128,5 +146,5 @@ def _axes(x_range: tuple[float, float], y_range: tuple[float, float], x_label: s
         lines.append(f'<text x="{_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
         x_value = x_range[0] + fraction * (x_range[1] - x_range[0])
         x = _x(x_value, x_range)
-        lines.append(f'<text x="{x:.1f}" y="{bottom + 12}" text-anchor="{anchor}">{x_value:.6g}</text>')
+        lines.append(f'<text x="{x:.1f}" y="{bottom + 12}" text-anchor="{anchor}">{x_text(x_value)}</text>')
     return lines

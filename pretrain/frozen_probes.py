@@ -4,6 +4,10 @@ Labelled stills are cut into cells of ``CELL`` network pixels. A cell is positiv
 labelled box, and is left out if it lies in an ignored one. A linear classifier and a vote among nearest
 neighbours (Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018)
 learn from some stills, and are measured by average precision over the cells of others.
+
+Most cells show nothing. Where there are very many of these, a random part of them stands for all, each for
+several: in what the linear reader learns from, and in what the vote is measured on. So objects are as rare in
+both as they are in the stills.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ LEVELS = slice(1, 3)
 NEIGHBOURS = 20
 _TEMPERATURE = 0.07
 _BANK = 20_000
+_NEGATIVES = 40_000
 _STEPS = 300
 _DECAYS = (1e-5, 1e-4, 1e-3, 1e-2)
 _HELD_OUT = 0.2
@@ -96,7 +101,7 @@ def probe(train: Cells, test: Cells, *, seed: int = 0) -> tuple[dict[str, float]
     scores = linear_scores(train, test, seed=seed)
     figures = {
         "linear_ap": average_precision(scores, test.positive),
-        "knn_ap": average_precision(knn_scores(train, test, seed=seed), test.positive),
+        "knn_ap": knn_average_precision(train, test, seed=seed),
         "positive_share": float(test.positive.float().mean()),
     }
     return figures, scores
@@ -104,25 +109,24 @@ def probe(train: Cells, test: Cells, *, seed: int = 0) -> tuple[dict[str, float]
 
 def linear_scores(train: Cells, test: Cells, *, seed: int) -> Tensor:
     """Logits (N,) of logistic regression, its weight decay chosen on a fifth of the training stills."""
-    mean, spread = train.features.mean(dim=0), train.features.std(dim=0).clamp(min=1e-6)
-    known, unknown = (((cells.features - mean) / spread) for cells in (train, test))
     generator = torch.Generator().manual_seed(seed)
     stills = torch.randperm(int(train.still.max()) + 1, generator=generator)
     held = torch.isin(train.still, stills[: max(1, round(_HELD_OUT * len(stills)))])
     decay = _DECAYS[-1]
     if bool(train.positive[held].any()) and bool(train.positive[~held].any()):
+        rest = _thinned(train.positive, among=~held, generator=generator)
         tried = {
-            each: average_precision(
-                _fit_line(known[~held], train.positive[~held], each)(known[held]), train.positive[held]
-            )
+            each: average_precision(_fit_line(train, rest, each)(train.features[held]), train.positive[held])
             for each in _DECAYS
         }
         decay = max(tried, key=lambda each: tried[each])
-    return _fit_line(known, train.positive, decay)(unknown)
+    everything = torch.ones_like(held)
+    chosen = _thinned(train.positive, among=everything, generator=generator)
+    return _fit_line(train, chosen, decay)(test.features)
 
 
-def knn_scores(train: Cells, test: Cells, *, seed: int) -> Tensor:
-    """Share (N,) of positive cells among the nearest by cosine, the nearer the weightier.
+def knn_average_precision(train: Cells, test: Cells, *, seed: int) -> float:
+    """Of a vote of the nearest training cells by cosine, the nearer the weightier.
 
     Positive and negative cells are in the bank in equal number as far as there are.
     """
@@ -135,20 +139,45 @@ def knn_scores(train: Cells, test: Cells, *, seed: int) -> Tensor:
     mean = train.features.mean(dim=0)
     bank = F.normalize(train.features[picked] - mean, dim=1)
     votes = train.positive[picked].float()
+    asked = _thinned(test.positive, among=torch.ones_like(test.positive), generator=generator)
     scores = []
-    for part in torch.split(test.features, _CHUNK):
-        alike, index = (F.normalize(part - mean, dim=1) @ bank.T).topk(min(NEIGHBOURS, len(bank)), dim=1)
+    for part in torch.split(asked.index, _CHUNK):
+        alike, index = (F.normalize(test.features[part] - mean, dim=1) @ bank.T).topk(
+            min(NEIGHBOURS, len(bank)), dim=1
+        )
         weight = (alike / _TEMPERATURE).softmax(dim=1)
         scores.append((weight * votes[index]).sum(dim=1))
-    return torch.cat(scores)
+    return average_precision(torch.cat(scores), test.positive[asked.index], stands_for=asked.stands_for)
 
 
-def average_precision(scores: Tensor, positive: Tensor) -> float:
-    """Mean precision at each positive, best score first; ties in the order given."""
+def average_precision(scores: Tensor, positive: Tensor, *, stands_for: Tensor | None = None) -> float:
+    """Mean precision at each positive, best score first; ties in the order given.
+
+    Args:
+        stands_for: (N,) how many cells each stands for; one each where it is not given.
+    """
     order = scores.argsort(descending=True, stable=True)
     hits = positive[order]
-    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())
+    count = torch.ones(len(hits), dtype=torch.float64) if stands_for is None else stands_for[order].double()
+    precision = (count * hits).cumsum(0) / count.cumsum(0)
+    return float((precision * count)[hits].sum() / count[hits].sum())
+
+
+@dataclass(frozen=True)
+class _Some:
+    """M of N cells: their ``index`` (M,), rising, and how many each ``stands_for`` (M,)."""
+
+    index: Tensor
+    stands_for: Tensor
+
+
+def _thinned(positive: Tensor, *, among: Tensor, generator: torch.Generator) -> _Some:
+    """All positive cells ``among`` (N,) bool some, and at most ``_NEGATIVES`` others of them at random."""
+    objects, others = (torch.nonzero(among & (positive == wanted)).flatten() for wanted in (True, False))
+    kept = others[torch.randperm(len(others), generator=generator)[:_NEGATIVES]]
+    index = torch.cat((objects, kept)).sort().values
+    share = len(others) / max(1, len(kept))
+    return _Some(index, torch.where(positive[index], 1.0, share))
 
 
 class _Line:
@@ -159,22 +188,25 @@ class _Line:
         return features @ self._weight + self._bias
 
 
-def _fit_line(features: Tensor, positive: Tensor, decay: float) -> _Line:
-    """Logistic regression by L-BFGS."""
+def _fit_line(cells: Cells, some: _Some, decay: float) -> _Line:
+    """Logistic regression by L-BFGS on standardised features of some of the cells."""
+    mean, spread = cells.features.mean(dim=0), cells.features.std(dim=0).clamp(min=1e-6)
+    features = (cells.features[some.index] - mean) / spread
+    truth, share = cells.positive[some.index].float(), some.stands_for / some.stands_for.sum()
     weight = torch.zeros(features.shape[1], requires_grad=True)
     bias = torch.zeros((), requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
-    truth = positive.float()
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(features @ weight + bias, truth)
+        loss = F.binary_cross_entropy_with_logits(features @ weight + bias, truth, share, reduction="sum")
         loss = loss + decay * weight.square().sum()
         torch.autograd.backward(loss)
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch gives it no types
-    return _Line(weight.detach(), bias.detach())
+    scaled = weight.detach() / spread
+    return _Line(scaled, bias.detach() - mean @ scaled)
 
 
 def cells_inside(still: Still, *, width: int, height: int) -> NDArray[np.bool_]:

@@ -15,6 +15,18 @@ def test_polyline_goes_through_the_corners_of_the_plot() -> None:
     assert y0 > y1  # larger values are further up
 
 
+def test_names_stand_where_the_lines_are_not() -> None:
+    falling, rising = (
+        line_chart("loss", {"depth": points}, x_label="step", x_text=lambda x: f"10^{x:g}")
+        for points in ([(0, 3.0), (2, 1.0)], [(0, 1.0), (2, 3.0)])
+    )
+    right, left = (
+        float(re.findall(r'<text x="([\d.]+)"[^>]*>depth</text>', svg)[0]) for svg in (falling, rising)
+    )
+    assert left < 210 < right
+    assert all(f">10^{x}</text>" in rising for x in (0, 1, 2))
+
+
 def test_points_that_are_not_finite_are_left_out() -> None:
     assert line_chart("loss", {"depth": [(0, float("nan"))]}, x_label="step") == ""
     svg = line_chart("loss", {"depth": [(0, 1.0), (1, float("inf")), (2, 2.0)]}, x_label="step")

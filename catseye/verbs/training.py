@@ -137,6 +137,18 @@ def evaluate(
     learn_from: Annotated[
         int, typer.Option(min=0, help="Stills that probes learn from, drawn by the seed; 0 takes all.")
     ] = 100,
+    few_labels: Annotated[
+        bool,
+        typer.Option("--few-labels", help="Also teach detectors with few of the labels; takes long."),
+    ] = False,
+    few_shares: Annotated[
+        str, typer.Option(help="Comma-separated percentages of the stills to learn from.")
+    ] = "1,5,10,100",
+    few_steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of each detector.")] = 1000,
+    few_seeds: Annotated[
+        int, typer.Option(min=1, help="How often, with other stills each time, from --seed on.")
+    ] = 1,
+    few_lr: Annotated[float, typer.Option(help="Peak learning rate of the detectors.")] = 1e-3,
     width: Width = 448,
     height: Height = 256,
     seed: Seed = 0,
@@ -144,16 +156,22 @@ def evaluate(
 ) -> None:
     """What runs are worth, beside an untrained encoder: figures, and a page to look at.
 
-    Pretext tasks on held-out clips, frozen probes and detections on labelled stills, collapse, cost, and
-    errors by group. --width and --height are the size at which probes look at stills.
+    Pretext tasks on held-out clips, depth and the camera's motion where the truth is known, frozen probes and
+    detections on labelled stills, collapse, cost, and errors by group. --width and --height are the size at
+    which stills are looked at. --few-labels teaches a detector from each pretraining run and from scratch
+    with each share of the stills; what is finished is kept, and the same command goes on where it stopped.
     """
-    from catseye.pretrain.evaluation import StillsOptions
+    from catseye.pretrain.evaluation import FewLabelOptions, StillsOptions
     from catseye.pretrain.evaluation import evaluate as run_evaluate
     from catseye.pretrain.evaluation.evaluating import DOCUMENT, PAGE
+    from catseye.pretrain.evaluation.few_label_table import few_label_rows
     from catseye.pretrain.evaluation.summary import table_of
+    from catseye.pretrain.finetuning import FinetuneConfig
 
     if labels is None and (images or train_list or test_list):
         raise UsageError("--images, --train-list and --test-list say which of --labels: give that too")
+    if few_labels and labels is None:
+        raise UsageError("--few-labels needs --labels and --test-list: boxes to learn from and to measure on")
     stills = None
     if labels is not None:
         if test_list is None:
@@ -167,16 +185,39 @@ def evaluate(
             width=width,
             height=height,
         )
+    few = None
+    if few_labels:
+        few = FewLabelOptions(
+            shares=_percentages(few_shares),
+            seeds=few_seeds,
+            config=FinetuneConfig(steps=few_steps, lr=few_lr, width=width, height=height),
+        )
     with progress_bars() as progress:
         evaluation = run_evaluate(
-            runs, dataset, out=out, split=split, stills=stills, seed=seed, progress=progress
+            runs,
+            dataset,
+            out=out,
+            split=split,
+            stills=stills,
+            few_labels=few,
+            seed=seed,
+            progress=progress,
         )
     if as_json:
         print_json(evaluation.model_dump())
     else:
         header, rows = table_of(evaluation)
         print_table(str(out / DOCUMENT), header, rows)
+        if evaluation.few_labels is not None:
+            print_table("", *few_label_rows(evaluation.few_labels))
         output_console.print(f"Look at {out / PAGE}", markup=False)
+
+
+def _percentages(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--few-shares {text}: takes percentages with commas between, 1,5,10,100") from None
 
 
 def export(

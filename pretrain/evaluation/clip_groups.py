@@ -2,68 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal
 
-from catseye.capture.dataset import Dataset
-from catseye.capture.manifest import Clip
-from catseye.errors import InputError
 from catseye.pretrain.evaluation.summary import ClipGroup
-from catseye.pretrain.probes import DepthTruth, evaluate_pretext
-from catseye.progress import Progress
+from catseye.pretrain.pretext_figures import ClipProbe, pretext_figures
 
 _MOST_GROUPS = 12
-_DRAWS = 100
 _NO_TAG = "no tag"
 
 
-def pretext_by_group(
-    run: Path,
-    dataset: Dataset,
-    *,
-    split: str,
-    truths: Mapping[str, DepthTruth],
-    seed: int,
-    progress: Progress,
-) -> tuple[ClipGroup, ...]:
-    """Measure a pretraining run on the split's drives and tags one by one, those with most clips first.
-
-    A split of a single drive, or without tags, is not taken apart.
-    """
-    groups = list(clip_groups(dataset.select(split=split)))
-    found = []
-    for number, (aspect, name, clips) in enumerate(groups):
-        progress("evaluate by drive and tag", number, len(groups))
-        try:
-            figures = evaluate_pretext(
-                run, replace(dataset, clips=clips), split=split, truths=truths, draws=_DRAWS, seed=seed
-            )
-        except InputError:  # the run fits the dataset, or it had not come so far: all its clips are too short
-            continue
-        found.append(ClipGroup(aspect=aspect, name=name, clips=len(clips), figures=figures))
-    progress("evaluate by drive and tag", len(groups), len(groups))
-    return tuple(found)
+def figures_by_group(probes: Sequence[ClipProbe], *, metric: bool) -> tuple[ClipGroup, ...]:
+    """Figures of drives and of tags one by one, those with most clips; see ``clip_groups``."""
+    return tuple(
+        ClipGroup(aspect=aspect, name=name, clips=len(group), figures=pretext_figures(group, metric=metric))
+        for aspect, name, group in clip_groups(probes)
+    )
 
 
 def clip_groups(
-    clips: tuple[Clip, ...],
-) -> list[tuple[Literal["drive", "tag"], str, tuple[Clip, ...]]]:
+    probes: Sequence[ClipProbe],
+) -> list[tuple[Literal["drive", "tag"], str, list[ClipProbe]]]:
     """Clips by drive and by tag; an aspect with fewer than two groups is left out."""
-    by_drive: dict[str, list[Clip]] = {}
-    by_tag: dict[str, list[Clip]] = {}
-    for clip in clips:
-        by_drive.setdefault(clip.drive, []).append(clip)
-        for tag in sorted(clip.tags) or [_NO_TAG]:
-            by_tag.setdefault(tag, []).append(clip)
-    found: list[tuple[Literal["drive", "tag"], str, tuple[Clip, ...]]] = []
-    aspects: tuple[tuple[Literal["drive", "tag"], dict[str, list[Clip]]], ...] = (
+    by_drive: dict[str, list[ClipProbe]] = {}
+    by_tag: dict[str, list[ClipProbe]] = {}
+    for probe in probes:
+        by_drive.setdefault(probe.clip.drive, []).append(probe)
+        for tag in sorted(probe.clip.tags) or [_NO_TAG]:
+            by_tag.setdefault(tag, []).append(probe)
+    found: list[tuple[Literal["drive", "tag"], str, list[ClipProbe]]] = []
+    aspects: tuple[tuple[Literal["drive", "tag"], dict[str, list[ClipProbe]]], ...] = (
         ("drive", by_drive),
         ("tag", by_tag),
     )
     for aspect, groups in aspects:
         if len(groups) > 1:
             largest = sorted(groups, key=lambda name: (-len(groups[name]), name))[:_MOST_GROUPS]
-            found += [(aspect, name, tuple(groups[name])) for name in sorted(largest)]
+            found += [(aspect, name, groups[name]) for name in sorted(largest)]
     return found

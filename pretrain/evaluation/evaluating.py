@@ -9,10 +9,17 @@ from pathlib import Path
 
 from catseye.capture.dataset import Dataset, open_dataset
 from catseye.capture.rendering import load_truth
-from catseye.errors import InputError
+from catseye.errors import InputError, UsageError
 from catseye.files import write_text
-from catseye.pretrain.evaluation.clip_groups import pretext_by_group
+from catseye.pretrain.depth_probe import FrameTruth
+from catseye.pretrain.evaluation.clip_groups import figures_by_group
 from catseye.pretrain.evaluation.cost import encoder_cost, this_machine
+from catseye.pretrain.evaluation.few_labels import (
+    FewLabelOptions,
+    FewLabelPlan,
+    measure_few_labels,
+    plan_few_labels,
+)
 from catseye.pretrain.evaluation.gallery import Features, frame_features, read_gallery
 from catseye.pretrain.evaluation.labelled_stills import LabelledStills, StillsOptions, read_stills
 from catseye.pretrain.evaluation.object_groups import groups_of
@@ -26,13 +33,14 @@ from catseye.pretrain.evaluation.page_pictures import (
 )
 from catseye.pretrain.evaluation.probing import probe_stills
 from catseye.pretrain.evaluation.subjects import Subject, load_subjects
-from catseye.pretrain.evaluation.summary import ClipGroup, Evaluation, ObjectGroup, Row
+from catseye.pretrain.evaluation.summary import ClipGroup, Evaluation, FewLabelCase, ObjectGroup, Row
 from catseye.pretrain.prediction import measure, predict_labelled
-from catseye.pretrain.probes import DepthTruth, evaluate_pretext
+from catseye.pretrain.pretext_figures import pretext_figures
+from catseye.pretrain.probes import probe_clips
 from catseye.progress import Progress, silent
 from catseye.version import __version__
 
-__all__ = ["StillsOptions", "evaluate"]
+__all__ = ["FewLabelOptions", "StillsOptions", "evaluate"]
 
 DOCUMENT, PAGE = "evaluation.json", "evaluation.html"
 _BLIND = {
@@ -40,6 +48,9 @@ _BLIND = {
     "linear_ap": "positive_share",
     "knn_ap": "positive_share",
     "depth_absrel": "depth_absrel_constant",
+    "pose_ate": "pose_ate_straight",
+    "pose_translation": "pose_translation_straight",
+    "pose_rotation": "pose_rotation_still",
 }
 
 
@@ -50,23 +61,31 @@ def evaluate(
     out: Path,
     split: str = "test",
     stills: StillsOptions | None = None,
+    few_labels: FewLabelOptions | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Measure pretraining and fine-tuning runs beside an untrained encoder; nothing is trained but probes.
+    """Measure pretraining and fine-tuning runs beside an untrained encoder.
 
-    Leaves ``evaluation.json`` and ``evaluation.html`` in the folder ``out``. A pretraining run's depth is
-    compared with the truth where a source has its ``.truth.npz`` beside it, as rendered ones do.
+    Nothing is trained but probes, and detectors on few labels where that is asked for. Document and page are
+    written before the first of these and after each; their results are kept in ``few_labels`` beside, so that
+    the same call goes on after a kill.
+
+    Leaves ``evaluation.json`` and ``evaluation.html`` in the folder ``out``. A pretraining run's depth
+    and motion are compared with the truth where a source has its ``.truth.npz`` beside it, as rendered ones
+    do.
 
     Args:
         runs: their folders.
         dataset_url: folder or fsspec URL.
         split: on whose usable clips runs are measured.
         stills: labelled ones; without them there are no figures of probes and detectors.
-        seed: of drawn sequences and stills, of probes, and of the untrained encoder.
+        few_labels: needs ``stills``, whose ``learn_from`` and size are for probes alone.
+        seed: of drawn sequences and stills, of probes, and of the untrained encoder; the first of few labels.
 
     Raises:
-        UsageError: there is no run, or one is named twice.
+        UsageError: there is no run, or one is named twice; few labels lack labels or a pretraining run, or
+            are being measured in the same folder.
         InputError: a run is no finished one or does not fit the dataset or the labels, the split has no
             usable clip, the labels are not what they must be, or ``out`` cannot be written.
         CorruptClip: a clip cannot be read.
@@ -76,6 +95,11 @@ def evaluate(
     subjects = load_subjects(runs, dataset, seed=seed)
     if not any(len(clip) for clip in dataset.select(split=split)):
         raise InputError(dataset.url, f"has no usable clip in the split {split!r}", "ingest with a hold-out")
+    plan = None
+    if few_labels is not None:
+        if stills is None:
+            raise UsageError("few labels: need labelled stills to learn from and to measure on")
+        plan = plan_few_labels(subjects, stills, few_labels, seed=seed)
     labelled = None if stills is None else read_stills(stills, seed=seed, progress=progress)
     if labelled is not None:
         _check_classes(subjects, labelled)
@@ -113,12 +137,29 @@ def evaluate(
             if labelled is not None
         },
     )
-    write_text(out / PAGE, render_page(evaluation, pictures))
-    evaluation.save(out / DOCUMENT)
+    if plan is None:
+        _write(out, evaluation, pictures)
+        return evaluation
+    done: list[FewLabelCase] = []
+    evaluation = _with_few_labels(evaluation, plan, done)
+    _write(out, evaluation, pictures)
+    for case in measure_few_labels(plan, out, progress=progress):
+        done.append(case)
+        evaluation = _with_few_labels(evaluation, plan, done)
+        _write(out, evaluation, pictures)
     return evaluation
 
 
-def truths_beside(dataset: Dataset, *, split: str) -> dict[str, DepthTruth]:
+def _with_few_labels(evaluation: Evaluation, plan: FewLabelPlan, done: Sequence[FewLabelCase]) -> Evaluation:
+    return evaluation.model_copy(update={"few_labels": plan.described(done)})
+
+
+def _write(out: Path, evaluation: Evaluation, pictures: Pictures) -> None:
+    write_text(out / PAGE, render_page(evaluation, pictures))
+    evaluation.save(out / DOCUMENT)
+
+
+def truths_beside(dataset: Dataset, *, split: str) -> dict[str, FrameTruth]:
     """The truth of the split's sources that have a ``.truth.npz`` beside them, by source path."""
     sources = {clip.source for clip in dataset.select(split=split)}
     files = {source: Path(source).with_suffix(".truth.npz") for source in sorted(sources)}
@@ -164,15 +205,18 @@ def _measure_clips(
     dataset: Dataset,
     *,
     split: str,
-    truths: Mapping[str, DepthTruth],
+    truths: Mapping[str, FrameTruth],
     seed: int,
     progress: Progress,
 ) -> _Clips:
-    if subject.pretext is None or subject.run is None:
+    if subject.pretext is None or subject.info is None:
         return _Clips({}, ())
-    figures = evaluate_pretext(subject.run, dataset, split=split, truths=truths, seed=seed, progress=progress)
-    groups = pretext_by_group(subject.run, dataset, split=split, truths=truths, seed=seed, progress=progress)
-    return _Clips(figures, groups)
+    probes = probe_clips(
+        subject.pretext, subject.info, dataset, split=split, truths=truths, seed=seed, progress=progress
+    )
+    return _Clips(
+        pretext_figures(probes, metric=subject.metric), figures_by_group(probes, metric=subject.metric)
+    )
 
 
 def _read(subject: Subject, stills: LabelledStills, *, seed: int, progress: Progress) -> list[_Reading]:

@@ -45,6 +45,11 @@ class StillsOptions:
         if self.learn_from < 0:
             raise UsageError(f"probe stills {self.learn_from}: cannot be negative")
 
+    @property
+    def folder(self) -> Path:
+        """Where the pictures are."""
+        return self.labels.parent / "images" if self.images is None else self.images
+
 
 @dataclass(frozen=True)
 class LabelledStills:
@@ -97,7 +102,7 @@ def read_stills(options: StillsOptions, *, seed: int, progress: Progress) -> Lab
         InputError: as ``choose_stills``, or a picture is absent or of another size than its labels.
     """
     train, test = choose_stills(options, seed=seed)
-    folder = options.labels.parent / "images" if options.images is None else options.images
+    folder = options.folder
     width, height = options.width, options.height
     train_stills, test_stills = (
         load_stills(part, folder, width=width, height=height, progress=progress) for part in (train, test)

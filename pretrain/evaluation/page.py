@@ -8,6 +8,7 @@ from html import escape
 from pathlib import PurePath
 
 from catseye.html_page import document, grid, section
+from catseye.pretrain.evaluation.few_label_page import few_label_part
 from catseye.pretrain.evaluation.look import STYLE
 from catseye.pretrain.evaluation.page_pictures import Picture, Sheet
 from catseye.pretrain.evaluation.summary import (
@@ -29,7 +30,7 @@ _ASPECTS = {
     "tag": "By tag",
 }
 _READERS = {"probe": "frozen linear probe", "detector": "detector"}
-_BY_CLIPS = ("order_accuracy", "future_skill", "depth_absrel")
+_BY_CLIPS = ("order_accuracy", "future_skill", "depth_absrel", "pose_rotation")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def render_page(evaluation: Evaluation, pictures: Pictures) -> str:
     title = ", ".join(row.name for row in evaluation.rows if row.run)
     sections = [
         section("figures", "Figures", _table(evaluation)),
+        section("few-labels", "Detection from few labels", _few_labels(evaluation)),
         section("objects", "Objects found, by group", _objects(evaluation.rows)),
         section("clips", "Pretext figures, by group", _clips(evaluation.rows)),
         section("features", "What the features tell apart", _features(pictures.features)),
@@ -102,8 +104,13 @@ def _table(evaluation: Evaluation) -> str:
         f"<tbody>{''.join(body)}</tbody></table></div>"
         "<p class='note'>The best of each line is bold. AP of cells: average precision over cells of 8 px, "
         "of which a blind guess gets the share that lies in objects. For the future the guess is a copy of "
-        "the last frame; for depth, the best constant. A multiply-add is two FLOPs.</p>"
+        "the last frame; for depth, the best constant; for motion, driving straight on at the mean true "
+        "velocity. Motion is of five frames a tenth of a second apart. A multiply-add is two FLOPs.</p>"
     )
+
+
+def _few_labels(evaluation: Evaluation) -> str:
+    return "" if evaluation.few_labels is None else few_label_part(evaluation.few_labels)
 
 
 def _what(row: Row) -> str:

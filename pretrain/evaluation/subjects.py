@@ -30,9 +30,9 @@ class Subject:
     Args:
         name: shortest distinct name of the run's folder, ``run``; that is None for an untrained encoder.
         width, height: network size in pixels.
+        info: the run's document.
         pretext: of a pretraining run.
         detector: of a fine-tuning run.
-        has_depth: whether it has learned depth.
     """
 
     name: str
@@ -41,9 +41,18 @@ class Subject:
     width: int
     height: int
     encoder: Encoder
+    info: CheckpointInfo | None = None
     pretext: PretextModel | None = None
     detector: Detector | None = None
-    has_depth: bool = False
+
+    @property
+    def has_depth(self) -> bool:
+        return self.info is not None and self.info.depth is not None
+
+    @property
+    def metric(self) -> bool:
+        """Whether its depth and motion are in metres."""
+        return self.info is not None and self.info.depth is not None and self.info.depth.metric
 
 
 def load_subjects(runs: Sequence[Path], dataset: Dataset, *, seed: int) -> list[Subject]:
@@ -87,24 +96,16 @@ def _load(run: Path, name: str, dataset: Dataset) -> Subject:
             info.width,
             info.height,
             detector.encoder,
+            info=info,
             detector=detector,
-            has_depth=info.depth is not None,
         )
     pretext, info = load_pretext(run)
     if (dataset.info.width, dataset.info.height) != (info.width, info.height):
         size = f"{dataset.info.width}x{dataset.info.height}"
         fault = f"has frames of {size}, {run} learned from {info.width}x{info.height}"
         raise InputError(dataset.url, fault, f"ingest at {info.width}x{info.height}")
-    has_depth = "depth" in pretext.task_names
     return Subject(
-        name,
-        "pretrain",
-        run,
-        info.width,
-        info.height,
-        pretext.encoder,
-        pretext=pretext,
-        has_depth=has_depth,
+        name, "pretrain", run, info.width, info.height, pretext.encoder, info=info, pretext=pretext
     )
 
 

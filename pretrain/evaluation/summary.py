@@ -91,6 +91,46 @@ class ProbedStills(BaseModel):
     height: int
 
 
+class FewLabelCase(BaseModel):
+    """A detector taught by few labels.
+
+    Args:
+        start: the row whose encoder it began with, or that it began from scratch; ``pretrained`` says which.
+        encoder: timm name.
+        share: percentage of the stills that there are to learn from; ``stills`` is their number.
+        seed: of the stills drawn, and of the training.
+        figures: average precisions on the stills that all is measured on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    start: str
+    encoder: str
+    pretrained: bool
+    share: float
+    stills: int
+    seed: int
+    figures: dict[str, float]
+
+
+class FewLabels(BaseModel):
+    """Fine-tuning on few labels: options that all cases share, and those that are done of those planned.
+
+    ``stills`` is how many there are to learn from; ``width`` and ``height`` are in pixels.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    steps: int
+    batch: int
+    lr: float
+    width: int
+    height: int
+    stills: int
+    planned: int
+    cases: tuple[FewLabelCase, ...] = ()
+
+
 class Evaluation(Contract):
     """The contract ``evaluation.json``.
 
@@ -98,9 +138,10 @@ class Evaluation(Contract):
         split: of the dataset, on whose clips everything but labelled stills is measured.
         blind: what a guess that looks at nothing gets, by the figure's name.
         rows: the runs in the order given, then ``untrained``.
+        few_labels: None unless asked for.
     """
 
-    VERSION: ClassVar[str] = "1.0"
+    VERSION: ClassVar[str] = "1.1"
     REMEDY: ClassVar[str] = "make it again with: catseye evaluate"
 
     dataset: str
@@ -111,6 +152,7 @@ class Evaluation(Contract):
     machine: Machine
     blind: dict[str, float]
     rows: tuple[Row, ...]
+    few_labels: FewLabels | None = None
     code_version: str
 
 
@@ -140,6 +182,11 @@ FIGURES = (
     Figure("depth_absrel", "Depth", "AbsRel, median-scaled", "lower"),
     Figure("depth_absrel_raw", "Depth", "AbsRel in metres", "lower"),
     Figure("depth_scale_error", "Depth", "error of the metric scale", "lower"),
+    Figure("pose_ate", "Motion of the camera", "path over 5 frames, scaled to fit, m", "lower", "{:.4f}"),
+    Figure("pose_ate_still", "Motion of the camera", "… of standing still", "", "{:.4f}"),
+    Figure("pose_translation", "Motion of the camera", "translation as it comes, m a step", "lower"),
+    Figure("pose_translation_still", "Motion of the camera", "… of standing still", ""),
+    Figure("pose_rotation", "Motion of the camera", "rotation, degrees a step", "lower"),
     Figure("feature_spread", "Collapse", "spread of directions, healthy near 1", ""),
     Figure("feature_rank", "Collapse", "effective rank (RankMe)", "", "{:.1f}"),
     Figure("encoder_parameters", "Cost", "encoder, million parameters", "lower", "{:.2f}"),

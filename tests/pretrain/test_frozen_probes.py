@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from catseye.errors import UsageError
+from catseye.pretrain import frozen_probes
 from catseye.pretrain.augment import Still
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.frozen_probes import CELL, Cells, average_precision, cells_of, probe
@@ -38,6 +39,29 @@ def test_average_precision_of_a_known_order() -> None:
     scores = torch.tensor([0.1, 0.9, 0.5, 0.7])
     positive = torch.tensor([False, True, True, False])
     assert average_precision(scores, positive) == pytest.approx((1 / 1 + 2 / 3) / 2)
+
+
+def test_a_cell_that_stands_for_several_counts_as_often() -> None:
+    scores = torch.tensor([0.1, 0.9, 0.5, 0.7])
+    positive = torch.tensor([False, True, True, False])
+    counted = torch.tensor([1.0, 1.0, 1.0, 4.0])
+    assert average_precision(scores, positive, stands_for=counted) == pytest.approx((1 / 1 + 2 / 6) / 2)
+
+
+def test_few_of_the_cells_that_show_nothing_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = (cells(4000, informative=True, seed=seed) for seed in (0, 1))
+    everything, _ = probe(train, test)
+    monkeypatch.setattr(frozen_probes, "_NEGATIVES", 400)
+    few, scores = probe(train, test)
+    assert few["positive_share"] == everything["positive_share"] and len(scores) == 4000
+    for name in ("linear_ap", "knn_ap"):
+        assert few[name] == pytest.approx(everything[name], abs=0.04)
+    # The chances that logits stand for are those of all cells, not of those that were learned from.
+    share = everything["positive_share"]
+    assert float(scores.sigmoid().mean()) == pytest.approx(share, abs=0.02)
+    # Where all cells look the same, objects do not come first.
+    alike = [Cells(torch.ones(4000, 8), part.positive, part.still) for part in (train, test)]
+    assert probe(*alike)[0]["knn_ap"] == pytest.approx(share, abs=0.03)
 
 
 def test_cells_know_what_their_centre_shows() -> None:

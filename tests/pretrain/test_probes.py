@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from catseye.errors import InputError
-from catseye.pretrain import probes
 from catseye.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from catseye.pretrain.depth_metrics import DepthPair, depth_figures
+from catseye.pretrain.depth_probe import depth_pairs
+from catseye.pretrain.pretext_figures import pretext_figures
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
-from catseye.pretrain.probes import evaluate_pretext, load_pretext
+from catseye.pretrain.probes import evaluate_pretext, load_pretext, probe_clips
 from catseye.pretrain.tasks.depth import Depth
 
 MakeDataset = Callable[..., Any]
@@ -31,6 +33,22 @@ CONFIG = PretrainConfig(
 class Truth:
     pts: NDArray[np.int64]
     depth: NDArray[np.float16]
+    poses: NDArray[np.float64]
+
+
+TURNING = (0.0, 0.2, 0.0)
+VELOCITY = (1.0, 0.0, 5.0)
+
+
+def driven(frames: int) -> NDArray[np.float64]:
+    """Camera-to-world poses a tenth of a second apart at a constant velocity, turning to the right."""
+    step = np.eye(4)
+    step[:3, :3] = cv2.Rodrigues(np.array(TURNING) * 0.1)[0]
+    step[:3, 3] = np.array(VELOCITY) * 0.1
+    pose = np.eye(4)
+    pose[:3, :3] = cv2.Rodrigues(np.array([0.1, 2.0, -0.3]))[0]
+    pose[:3, 3] = (30.0, -1.5, 200.0)
+    return np.stack([pose @ np.linalg.matrix_power(step, k) for k in range(frames)])
 
 
 def ramp() -> NDArray[np.float32]:
@@ -72,17 +90,58 @@ def test_a_run_is_measured_on_the_held_out_split(memory_dataset: MakeDataset, tm
     dataset = memory_dataset()
     pretrain(dataset, tmp_path, CONFIG)
     held_out = dataset.select(split="test")[0]
-    truth = Truth(held_out.pts, np.broadcast_to(ramp().astype(np.float16), (30, 16, 24)))
+    truth = Truth(held_out.pts, np.broadcast_to(ramp().astype(np.float16), (30, 16, 24)), driven(30))
     figures = evaluate_pretext(tmp_path, dataset, truths={held_out.source: truth}, draws=40, depth_frames=8)
     assert 0 <= figures["order_accuracy"] <= 1 and figures["order_chance"] == pytest.approx(1 / 12)
     assert 0 < figures["order_accuracy_se"] < 0.1
     for name in ("future_skill", "future_skill_under_150ms", "future_skill_over_300ms"):
         assert figures[name] < 1
     assert figures["depth_absrel"] > 0 and figures["depth_scale_error"] >= 0
+    assert figures["pose_ate"] > 0 and figures["pose_rotation"] > 0 and figures["pose_translation"] > 0
     assert 0 < figures["feature_spread"] < 2 and figures["feature_rank"] > 1
     again = evaluate_pretext(tmp_path, dataset, truths={held_out.source: truth}, draws=40, depth_frames=8)
     assert again == figures
-    assert "depth_absrel" not in evaluate_pretext(tmp_path, dataset, draws=4)
+    blind = evaluate_pretext(tmp_path, dataset, draws=4)
+    assert not {"depth_absrel", "pose_ate"} & blind.keys()
+
+
+def test_motion_is_compared_with_the_true_poses(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    """A network that always sees the motion of ``driven`` is right where that is true, whatever the world."""
+    dataset = memory_dataset()
+    pretrain(dataset, tmp_path, CONFIG)
+    network, info = load_pretext(tmp_path)
+    task = network.task("depth")
+    assert isinstance(task, Depth) and task.pose.head.bias is not None
+    rates = torch.tensor([0.1] * 3 + [10.0] * 3)
+    with torch.no_grad():
+        task.pose.head.weight.zero_()
+        task.pose.head.bias.copy_(torch.tensor([*TURNING, *VELOCITY]) / rates)
+    clip = dataset.select(split="test")[0]
+    depth = np.broadcast_to(ramp().astype(np.float16), (30, 16, 24))
+
+    def measured(truth: Truth) -> dict[str, float]:
+        probes = probe_clips(network, info, dataset, split="test", truths={clip.source: truth}, draws=4)
+        return pretext_figures(probes, metric=True)
+
+    right = measured(Truth(clip.pts, depth, driven(30)))
+    assert right["pose_ate"] < 0.002 and right["pose_translation"] < 0.002 and right["pose_rotation"] < 0.01
+    assert right["pose_rotation_still"] == pytest.approx(np.degrees(0.2 * 0.1), rel=0.05)
+    backwards = measured(Truth(clip.pts, depth, driven(30)[::-1]))
+    assert backwards["pose_rotation"] == pytest.approx(2 * right["pose_rotation_still"], rel=0.05)
+    assert "pose_ate" not in measured(Truth(clip.pts[::3], depth[::3], driven(30)[::3]))
+
+
+def test_clips_give_the_figures_of_any_set_of_them(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = memory_dataset()
+    pretrain(dataset, tmp_path, CONFIG)
+    network, info = load_pretext(tmp_path)
+    probes = probe_clips(network, info, dataset, split="train", draws=12)
+    assert [probe.clip.clip_id for probe in probes] == ["clip-0", "clip-1", "clip-2"]
+    whole = evaluate_pretext(tmp_path, dataset, split="train", draws=12)
+    assert pretext_figures(probes, metric=True) == whole
+    hits = [probe.hits.mean() for probe in probes if probe.hits is not None]
+    parts = [pretext_figures([probe], metric=True)["order_accuracy"] for probe in probes]
+    assert parts == pytest.approx(hits) and np.mean(parts) == pytest.approx(whole["order_accuracy"])
 
 
 def test_depth_is_compared_where_the_truth_is(memory_dataset: MakeDataset, tmp_path: Path) -> None:
@@ -94,9 +153,8 @@ def test_depth_is_compared_where_the_truth_is(memory_dataset: MakeDataset, tmp_p
     picture = dataset.pictures[clip.clip_id][3]
     true = np.ones((24, 48), dtype=np.float32)
     with torch.no_grad():
-        (pair,) = probes._depth_pair(
-            network, picture, clip, 3, Truth(clip.pts, np.broadcast_to(true, (30, 24, 48)))
-        )
+        truth = Truth(clip.pts, np.broadcast_to(true.astype(np.float16), (30, 24, 48)), driven(30))
+        (pair,) = depth_pairs(network, picture, clip, 3, truth)
         rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
         task = network.task("depth")
         assert isinstance(task, Depth)
@@ -105,11 +163,7 @@ def test_depth_is_compared_where_the_truth_is(memory_dataset: MakeDataset, tmp_p
     expected = 0.5 * canonical[2:14].mean().item()
     assert float(pair.predicted.mean()) == pytest.approx(expected, rel=0.05)
     assert pair.predicted.shape == true.shape
-    assert probes._depth_pair(network, picture, clip, 3, Truth(clip.pts + 1, truth_of(30))) == []
-
-
-def truth_of(frames: int) -> NDArray[np.float16]:
-    return np.ones((frames, 24, 48), dtype=np.float16)
+    assert depth_pairs(network, picture, clip, 3, replace(truth, pts=clip.pts + 1)) == []
 
 
 def test_a_split_without_clips_and_another_size_are_refused(

@@ -15,11 +15,13 @@ from catseye.capture.dataset import open_dataset
 from catseye.capture.ingestion import ingest
 from catseye.errors import InputError, UsageError
 from catseye.pretrain.evaluation import Evaluation, StillsOptions, evaluate
-from catseye.pretrain.evaluation.clip_groups import clip_groups
+from catseye.pretrain.evaluation.clip_groups import clip_groups, figures_by_group
 from catseye.pretrain.evaluation.labelled_stills import choose_stills
 from catseye.pretrain.evaluation.subjects import load_subjects
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
+from catseye.pretrain.pretext_figures import pretext_figures
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
+from catseye.pretrain.probes import probe_clips
 
 TINY = {"encoder": "test_byobnet", "steps": 1, "batch": 2, "precision": "32-true"}
 
@@ -76,7 +78,8 @@ def test_runs_of_both_kinds_beside_an_untrained_encoder(made: Made, catseye: Com
     called = catseye(
         "evaluate", made.pretrained, made.finetuned, "--dataset", made.dataset, "--labels", made.labels,
         "--train-list", made.train_list, "--test-list", made.test_list, "--learn-from", "3",
-        "--width", "96", "--height", "64", "--out", tmp_path, "--json",
+        "--width", "96", "--height", "64", "--few-labels", "--few-shares", "20,100", "--few-steps", "1",
+        "--out", tmp_path, "--json",
     )  # fmt: skip
     assert called.code == 0, called.err
     found = Evaluation.load(tmp_path / "evaluation.json")
@@ -89,10 +92,17 @@ def test_runs_of_both_kinds_beside_an_untrained_encoder(made: Made, catseye: Com
     everywhere = {"linear_ap", "knn_ap", "feature_spread", "feature_rank", "encoder_gflops"}
     pretrained, finetuned, untrained = (row.figures for row in found.rows)
     assert all(everywhere <= row.figures.keys() for row in found.rows)
-    assert {"order_accuracy", "future_skill", "depth_absrel"} <= pretrained.keys()
+    assert {
+        "order_accuracy",
+        "future_skill",
+        "depth_absrel",
+        "pose_ate",
+        "pose_rotation",
+    } <= pretrained.keys()
     assert {"ap", "ap50", "ap50_h10"} & finetuned.keys() and not {"ap50", "order_accuracy"} & untrained.keys()
     assert untrained["linear_ap"] != pretrained["linear_ap"]
     assert found.blind["order_accuracy"] == pytest.approx(1 / 12) and found.blind["future_skill"] == 0
+    assert found.blind["pose_ate"] == pretrained["pose_ate_straight"] < pretrained["pose_ate_still"]
     assert found.blind["linear_ap"] == pretrained["positive_share"] == untrained["positive_share"]
     assert found.stills is not None and (found.stills.train, found.stills.test) == (3, 5)
     drives = {group.name for group in found.rows[0].clips if group.aspect == "drive"}
@@ -100,8 +110,16 @@ def test_runs_of_both_kinds_beside_an_untrained_encoder(made: Made, catseye: Com
     assert drives == held_out and len(drives) == 2
     assert {g.reader for g in found.rows[1].objects} == {"probe", "detector"}
     assert all(0 <= g.recall <= 1 for row in found.rows for g in row.objects if g.recall is not None)
+    assert found.few_labels is not None and found.few_labels.planned == 4
+    cases = [(case.start, case.pretrained, case.stills) for case in found.few_labels.cases]
+    assert cases == [
+        (start, start == "pretrained", stills)
+        for stills in (1, 5)
+        for start in ("from scratch", "pretrained")
+    ]
+    assert all("ap50" in case.figures for case in found.few_labels.cases)
     page = (tmp_path / "evaluation.html").read_text()
-    for section in ("figures", "objects", "clips", "features", "depth", "neighbours", "worst"):
+    for section in ("few-labels", "figures", "objects", "clips", "features", "depth", "neighbours", "worst"):
         assert f"<section id='{section}'>" in page
 
 
@@ -142,11 +160,15 @@ def test_few_stills_are_drawn_by_the_seed(made: Made) -> None:
 
 
 def test_clips_are_grouped_where_there_is_more_than_one_group(made: Made) -> None:
-    test = open_dataset(made.dataset).select(split="test")
-    drives = [(name, clips) for aspect, name, clips in clip_groups(test) if aspect == "drive"]
-    assert len(drives) == 2 and all({clip.drive for clip in clips} == {name} for name, clips in drives)
-    drive = tuple(clip for clip in test if clip.drive == test[0].drive)
-    assert not [group for group in clip_groups(drive) if group[0] == "drive"]
+    (subject, _) = load_subjects([made.pretrained], open_dataset(made.dataset), seed=0)
+    assert subject.pretext is not None and subject.info is not None
+    probes = probe_clips(subject.pretext, subject.info, open_dataset(made.dataset), split="test", draws=8)
+    drives = [(name, group) for aspect, name, group in clip_groups(probes) if aspect == "drive"]
+    assert len(drives) == 2 and all({p.clip.drive for p in group} == {name} for name, group in drives)
+    one = [probe for probe in probes if probe.clip.drive == probes[0].clip.drive]
+    assert not [group for group in clip_groups(one) if group[0] == "drive"]
+    figures = {g.name: g.figures for g in figures_by_group(probes, metric=False) if g.aspect == "drive"}
+    assert figures[one[0].clip.drive] == pretext_figures(one, metric=False)
 
 
 def test_bad_input_is_one_line(made: Made, catseye: Command, tmp_path: Path) -> None:
@@ -159,6 +181,7 @@ def test_bad_input_is_one_line(made: Made, catseye: Command, tmp_path: Path) -> 
     empty.write_text("\n")
     file.write_text("")
     assert "give the folder of a finished pretrain or finetune run" in line(run=tmp_path)
+    assert "--few-labels needs --labels" in line("--few-labels")
     assert "--labels needs --test-list" in line("--labels", made.labels)
     assert "give that too" in line("--test-list", made.test_list)
     assert "no usable clip in the split 'nowhere'" in line("--split", "nowhere")
@@ -167,6 +190,10 @@ def test_bad_input_is_one_line(made: Made, catseye: Command, tmp_path: Path) -> 
     labels = ("--labels", made.labels, "--test-list")
     assert "names no image" in line(*labels, empty)
     assert "are in" in line(*labels, made.test_list, "--train-list", made.test_list)
+    asked = (*labels, made.test_list, "--few-labels", "--few-shares")
+    assert "takes percentages" in line(*asked, "all")
+    assert "above 0 and up to 100" in line(*asked, "10,200")
+    assert "need a pretraining run" in line(*asked, "10", run=made.finetuned)
     assert "multiples of 32" in line(*labels, made.test_list, "--width", "100")
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
