@@ -37,7 +37,7 @@ class PretextModel(nn.Module):
         recompute: save memory by computing the encoder's activations again in the backward pass.
 
     Raises:
-        UsageError: a name is unknown.
+        UsageError: a name is unknown, or a task comes without the one that it builds on.
     """
 
     def __init__(
@@ -53,6 +53,10 @@ class PretextModel(nn.Module):
         unknown = [name for name in tasks if name not in TASKS]
         if unknown or not tasks:
             raise UsageError(f"tasks {list(tasks)}: choose from {', '.join(TASKS)}")
+        for place, name in enumerate(tasks):
+            base = TASKS[name].builds_on
+            if base and base not in tasks[:place]:
+                raise UsageError(f"tasks {list(tasks)}: {name} builds on {base}: name that before it")
         self.encoder = Encoder(encoder)
         self.task_names = tuple(tasks)
         self.jitter_strength, self.autocast = jitter_strength, autocast

@@ -31,8 +31,10 @@ from catseye.pretrain.depth_metrics import DepthPair, depth_figures
 from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.model import SHARED_LEVEL, PretextModel
 from catseye.pretrain.tasks.depth import Depth, canonical_depth
-from catseye.pretrain.tasks.future import CONTEXT, LEVELS, Future, normalised
+from catseye.pretrain.tasks.future import CONTEXT, LEVELS, Future, errors_of, normalised
 from catseye.pretrain.tasks.order import FRAMES, PATHS, Order, path_of
+from catseye.pretrain.tasks.pixels import Pixels, shrunk
+from catseye.pretrain.tasks.task import Foreseen
 from catseye.pretrain.training import autocast_type
 from catseye.progress import Progress, silent
 
@@ -59,6 +61,7 @@ class _Tally:
     ahead_s: list[Tensor] = field(default_factory=list)
     predicted: list[Tensor] = field(default_factory=list)
     copied: list[Tensor] = field(default_factory=list)
+    pixels: list[Tensor] = field(default_factory=list)
     vectors: list[Tensor] = field(default_factory=list)
     depth: list[DepthPair] = field(default_factory=list)
 
@@ -104,8 +107,8 @@ def evaluate_pretext(
     Returns:
         ``order_accuracy``, its standard error ``order_accuracy_se`` by sequences or by clips, whichever is
         larger, and ``order_chance``; ``future_skill`` = 1 − error / error of copying the last seen frame,
-        also by time ahead; ``feature_spread`` and ``feature_rank`` as in ``CollapseFigures``, of the
-        layer-normalised map at stride 16; and those of ``depth_figures``.
+        also by time ahead; ``pixel_skill``, the same of pictures; ``feature_spread`` and ``feature_rank`` as
+        in ``CollapseFigures``, of the layer-normalised map at stride 16; and those of ``depth_figures``.
 
     Raises:
         InputError: the run is none, the split has no usable clip, or the dataset has another network size.
@@ -166,14 +169,16 @@ def _probe_clip(
         task = network.task("future")
         assert isinstance(task, Future)
         for part, when in zip(_chunks(rows), _chunks(times), strict=True):
-            errors = task.errors(
-                [maps[part[:, :CONTEXT]] for maps in encoded.maps],
-                [maps[part[:, CONTEXT - 1 :]] for maps in encoded.targets],
-                when,
-            )
+            targets = [maps[part[:, CONTEXT - 1 :]] for maps in encoded.targets]
+            last = [maps[:, 0] for maps in targets]
+            coming = task.predict([maps[part[:, :CONTEXT]] for maps in encoded.maps], last, when)
+            errors = errors_of(coming, targets)
             tally.predicted.append(errors.predicted)
             tally.copied.append(errors.copied)
             tally.ahead_s.append(when[:, CONTEXT:] - when[:, CONTEXT - 1 : CONTEXT])
+            if "pixels" in network.task_names:
+                clips = torch.unflatten(to_rgb(pictures[part.flatten().numpy()]), 0, part.shape)
+                tally.pixels.append(_pixel_errors(network, Foreseen(last, coming), clips))
     if truth is not None:
         for index in compared:
             pair = _depth_pair(network, pictures[np.searchsorted(wanted, index)], clip, int(index), truth)
@@ -203,6 +208,16 @@ def _encode(network: PretextModel, pictures: Image) -> _Encodings:
         [torch.cat(parts) for parts in zip(*maps, strict=True)],
         [torch.cat(parts) for parts in zip(*targets, strict=True)],
     )
+
+
+def _pixel_errors(network: PretextModel, foreseen: Foreseen, clips: Tensor) -> Tensor:
+    """Absolute errors (n, 2) of the pictures painted of clips (n, 4, 3, H, W), and of copying."""
+    task = network.task("pixels")
+    assert isinstance(task, Pixels)
+    frames = shrunk(clips[:, CONTEXT - 1 :])
+    painted = task.pictures(*foreseen, frames[:, 0])
+    pairs = [(guess - frames[:, 1:]).abs().mean(dim=(1, 2, 3, 4)) for guess in (painted, frames[:, :1])]
+    return torch.stack(pairs, dim=1)
 
 
 def _order_hits(network: PretextModel, encoded: _Encodings, rows: Tensor) -> NDArray[np.bool_]:
@@ -268,6 +283,9 @@ def _figures(tally: _Tally, *, metric: bool) -> dict[str, float]:
             if within.any():
                 skill = 1 - predicted[within].sum() / copied[within].sum()
                 figures[f"future_skill_{name}"] = float(skill)
+    if tally.pixels:
+        predicted, copied = torch.cat(tally.pixels).sum(dim=0)
+        figures["pixel_skill"] = float(1 - predicted / copied)
     return figures | depth_figures(tally.depth, metric=metric)
 
 

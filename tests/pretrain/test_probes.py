@@ -19,6 +19,7 @@ from catseye.pretrain.depth_metrics import DepthPair, depth_figures
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.probes import evaluate_pretext, load_pretext
 from catseye.pretrain.tasks.depth import Depth
+from catseye.pretrain.tasks.pixels import Pixels
 
 MakeDataset = Callable[..., Any]
 
@@ -83,6 +84,23 @@ def test_a_run_is_measured_on_the_held_out_split(memory_dataset: MakeDataset, tm
     again = evaluate_pretext(tmp_path, dataset, truths={held_out.source: truth}, draws=40, depth_frames=8)
     assert again == figures
     assert "depth_absrel" not in evaluate_pretext(tmp_path, dataset, draws=4)
+
+
+def test_pictures_are_held_to_copies_of_the_last_frame(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = memory_dataset()
+    pretrain(dataset, tmp_path, replace(CONFIG, tasks=("future", "pixels"), steps=1))
+
+    def skill(offset: float) -> float:
+        def copied(_: Pixels, last: object, coming: list[torch.Tensor], shown: torch.Tensor) -> torch.Tensor:
+            return shown[:, None].expand(-1, coming[0].shape[1], -1, -1, -1) + offset
+
+        monkeypatch.setattr(Pixels, "pictures", copied)
+        return evaluate_pretext(tmp_path, dataset, draws=8)["pixel_skill"]
+
+    assert skill(0.0) == pytest.approx(0, abs=1e-6)
+    assert skill(1.0) < -1
 
 
 def test_depth_is_compared_where_the_truth_is(memory_dataset: MakeDataset, tmp_path: Path) -> None:
