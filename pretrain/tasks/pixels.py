@@ -38,17 +38,13 @@ class Painter(nn.Module):
         self.reduce = nn.ModuleList((nn.Conv2d(fine, _WIDTH, 1), nn.Conv2d(coarse, _WIDTH, 1)))
         self.join = nn.Sequential(conv_bn_relu(2 * _WIDTH, _WIDTH), conv_bn_relu(_WIDTH, _WIDTH))
         self.paint = nn.Conv2d(_WIDTH, 3 * 4, 1, bias=False)
+        nn.init.zeros_(self.paint.weight)  # an untrained painter adds nothing, rather than noise
 
-    def forward(self, fine: Tensor, coarse: Tensor, others: Sequence[Tensor]) -> Tensor:
-        """Picture of one set of maps minus that of the other, (N, 3, 2h, 2w) float32.
-
-        Args:
-            fine, coarse: (N, C, h, w) and (N, C', h / 2, w / 2).
-            others: the like.
-        """
+    def forward(self, maps: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+        """Picture (N, 3, 2h, 2w) of maps (N, C, h, w) and (N, C', h / 2, w / 2) minus that of others."""
         # Both at once, so that batch normalisation treats them alike and like maps differ by nothing.
-        both = [torch.cat(pair) for pair in zip((fine, coarse), others, strict=True)]
-        detail, context = (reduce(maps) for reduce, maps in zip(self.reduce, both, strict=True))
+        both = [torch.cat(pair) for pair in zip(maps, others, strict=True)]
+        detail, context = (reduce(pair) for reduce, pair in zip(self.reduce, both, strict=True))
         context = F.interpolate(context, size=detail.shape[-2:], mode="nearest")
         one, other = self.join(torch.cat((detail, context), dim=1)).chunk(2)
         return F.pixel_shuffle(self.paint(one - other).float(), 2)
@@ -72,7 +68,7 @@ class Pixels(Task):
         """
         count = coming[0].shape[1]
         before = [maps.repeat_interleave(count, dim=0) for maps in last]
-        change = self.painter(*(maps.flatten(0, 1) for maps in coming), before)
+        change = self.painter([maps.flatten(0, 1) for maps in coming], before)
         return shown[:, None] + torch.unflatten(change, 0, (-1, count))
 
     def forward(self, encoded: Encoded) -> TaskOutput:

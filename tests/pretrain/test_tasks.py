@@ -207,6 +207,7 @@ def painted(encoder: Encoder, count: int) -> tuple[Future, Pixels, Encoded]:
 
 def test_pictures_of_an_untrained_predictor_are_copies_of_the_last_frame(encoder: Encoder) -> None:
     future, pixels, encoded = painted(encoder, 2)
+    torch.nn.init.normal_(pixels.painter.paint.weight)  # whatever it paints, of like features it is the same
     future(encoded)
     ((last, coming),) = encoded.foreseen
     frames = shrunk(encoded.clean[:, 1:])
@@ -236,6 +237,7 @@ def test_pixels_teach_what_foresees_them() -> None:
     model = PretextModel(ENCODER, ["future", "pixels"])
     for parameter in model.task("future").get_submodule("correct").parameters():
         torch.nn.init.normal_(parameter, std=0.05)
+    torch.nn.init.normal_(model.task("pixels").get_parameter("painter.paint.weight"), std=0.05)
     model(make_batch()).tasks["pixels"].loss.backward()
     for reached in (model.encoder, model.task("future").get_submodule("flow"), model.task("pixels")):
         gradients = [parameter.grad for parameter in reached.parameters()]
