@@ -12,7 +12,7 @@ from catseye.errors import UsageError
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.jitter import jitter
-from catseye.pretrain.recompute import recompute_children
+from catseye.pretrain.recompute import recompute_blocks
 from catseye.pretrain.tasks import TASKS, Encoded, Task, TaskOutput
 
 SHARED_LEVEL = 2
@@ -63,7 +63,7 @@ class PretextModel(nn.Module):
         for name in tasks:
             self.add_module(name, TASKS[name](self.encoder))
         if recompute:  # after the tasks have taken their copies
-            recompute_children(self.encoder.body)
+            recompute_blocks(self.encoder.body)
 
     def task(self, name: str) -> Task:
         module = self.get_submodule(name)

@@ -54,7 +54,9 @@ def pretrain(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time: activations are computed again.")
     ] = False,
-    compile_network: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    compile_network: Annotated[
+        bool, typer.Option("--compile", help="Use torch.compile; not with --recompute.")
+    ] = False,
     precision: Precision = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
     seed: Seed = 0,
