@@ -12,7 +12,7 @@ from catseye.errors import UsageError
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.jitter import jitter
-from catseye.pretrain.recompute import recompute_children
+from catseye.pretrain.recompute import recompute_blocks
 from catseye.pretrain.tasks import TASKS, Encoded, Task, TaskOutput
 
 SHARED_LEVEL = 2
@@ -37,7 +37,7 @@ class PretextModel(nn.Module):
         recompute: save memory by computing the encoder's activations again in the backward pass.
 
     Raises:
-        UsageError: a name is unknown.
+        UsageError: a name is unknown, or a task comes without the one that it builds on.
     """
 
     def __init__(
@@ -53,13 +53,17 @@ class PretextModel(nn.Module):
         unknown = [name for name in tasks if name not in TASKS]
         if unknown or not tasks:
             raise UsageError(f"tasks {list(tasks)}: choose from {', '.join(TASKS)}")
+        for place, name in enumerate(tasks):
+            base = TASKS[name].builds_on
+            if base and base not in tasks[:place]:
+                raise UsageError(f"tasks {list(tasks)}: {name} builds on {base}: name that before it")
         self.encoder = Encoder(encoder)
         self.task_names = tuple(tasks)
         self.jitter_strength, self.autocast = jitter_strength, autocast
         for name in tasks:
             self.add_module(name, TASKS[name](self.encoder))
         if recompute:  # after the tasks have taken their copies
-            recompute_children(self.encoder.body)
+            recompute_blocks(self.encoder.body)
 
     def task(self, name: str) -> Task:
         module = self.get_submodule(name)

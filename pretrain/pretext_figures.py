@@ -22,16 +22,19 @@ _HORIZONS = (("under_150ms", 0.0, 0.15), ("150_to_300ms", 0.15, 0.3), ("over_300
 
 @dataclass(frozen=True)
 class FutureProbe:
-    """Of n sequences with F future frames each, all (n, F).
+    """Of n sequences with F future frames each, (n, F) where not said otherwise.
 
     Args:
         predicted, copied: mean absolute error of the latents predicted, and of a copy of the last ones seen.
         ahead_s: seconds from the last frame seen.
+        pixels: (n, 2), mean absolute error of the pictures painted, and of a copy of the last one seen; None
+            where no pictures were learned.
     """
 
     predicted: Tensor
     copied: Tensor
     ahead_s: Tensor
+    pixels: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ def _future_figures(errors: Sequence[FutureProbe]) -> dict[str, float]:
         within = (ahead_s >= low) & (ahead_s < high)
         if within.any():
             figures[f"future_skill_{name}"] = float(1 - predicted[within].sum() / copied[within].sum())
+    painted = [each.pixels for each in errors if each.pixels is not None]
+    if painted:
+        off, off_by_copying = torch.cat(painted).sum(dim=0)
+        figures["pixel_skill"] = float(1 - off / off_by_copying)
     return figures
 
 

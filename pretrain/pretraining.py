@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -24,6 +25,7 @@ from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoi
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.clip_sampler import ATTEMPTS, ClipSamples, DrawOptions, clip_loader
 from catseye.pretrain.collapse import CollapseFigures, alarms
+from catseye.pretrain.compilation import compile_networks
 from catseye.pretrain.devices import launch, share_statistics
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pictures import save_depth_pictures
@@ -67,7 +69,7 @@ class PretrainConfig(RunOptions):
         accumulate: batches whose mean gradient makes a step.
         recompute: save memory by computing the encoder's activations again in the backward pass.
         learn_intrinsics: have depth learn the lens of clips that have no calibration.
-        compile: have the network compiled by torch.compile.
+        compile: have the encoder and the tasks' networks compiled by torch.compile; not with ``recompute``.
         workers: processes that decode clips; 0 decodes between steps.
 
     Raises:
@@ -93,6 +95,11 @@ class PretrainConfig(RunOptions):
         self.require_positive("accumulate")
         if not 0 <= self.jitter <= 1:
             raise UsageError(f"jitter {self.jitter}: lies between 0 and 1")
+        if self.compile and self.recompute:
+            raise UsageError(
+                "compile and recompute: give one of them; "
+                "a compiled network decides by itself what to compute again"
+            )
         if self.balance not in get_args(Balance):
             raise UsageError(f"balance {self.balance!r}: choose {', '.join(get_args(Balance))}")
 
@@ -161,7 +168,8 @@ def pretrain(
     )
     if first:
         if "depth" in config.tasks:
-            save_depth_pictures(session.network, samples, run / "pictures")
+            # A copy is not compiled: four single frames are not worth graphs of their own.
+            save_depth_pictures(copy.deepcopy(session.network), samples, run / "pictures")
         save_checkpoint(run, info, session.network)
     fabric.barrier()
     return info
@@ -180,9 +188,7 @@ def make_session(config: PretrainConfig, fabric: Fabric) -> Session:
     share_statistics(network, fabric)
     adamw = AdamW(parameter_groups(network, weight_decay=config.weight_decay), lr=config.lr, fused=True)
     if config.compile:
-        # Gradients by task go through a graph more than once.
-        torch._functorch.config.donated_buffer = False
-        network.compile()
+        compile_networks(network)
     model, optimizer = fabric.setup(network, adamw)
     return Session(
         fabric=fabric,

@@ -23,8 +23,10 @@ from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.model import SHARED_LEVEL, PretextModel
 from catseye.pretrain.pose_probe import clip_snippets
 from catseye.pretrain.pretext_figures import ClipProbe, FutureProbe, pretext_figures
-from catseye.pretrain.tasks.future import CONTEXT, LEVELS, Future, normalised
+from catseye.pretrain.tasks.future import CONTEXT, LEVELS, Future, errors_of, normalised
 from catseye.pretrain.tasks.order import FRAMES, Order, path_of
+from catseye.pretrain.tasks.pixels import Pixels, shrunk
+from catseye.pretrain.tasks.task import Foreseen
 from catseye.progress import Progress, silent
 
 _CHUNK = 16
@@ -72,8 +74,9 @@ def evaluate_pretext(
     Returns:
         ``order_accuracy``, its standard error ``order_accuracy_se`` by sequences or by clips, whichever is
         larger, and ``order_chance``; ``future_skill`` = 1 − error / error of copying the last seen frame,
-        also by time ahead; ``feature_spread`` and ``feature_rank`` as in ``CollapseFigures``, of the
-        layer-normalised map at stride 16; and those of ``depth_figures`` and ``pose_figures``.
+        also by time ahead; ``pixel_skill``, the same of pictures; ``feature_spread`` and ``feature_rank`` as
+        in ``CollapseFigures``, of the layer-normalised map at stride 16; and those of ``depth_figures`` and
+        ``pose_figures``.
 
     Raises:
         InputError: the run is none, the split has no usable clip, or the dataset has another network size.
@@ -150,7 +153,7 @@ def probe_clips(
                 clip=clip,
                 vectors=position_vectors(normalised(encoded.maps[SHARED_LEVEL - LEVELS.start]), most=512),
                 hits=_order_hits(network, encoded, rows) if "order" in network.task_names else None,
-                future=_future_errors(network, encoded, rows, times_s)
+                future=_future_errors(network, pictures, encoded, rows, times_s)
                 if "future" in network.task_names
                 else None,
                 depth=tuple(depth),
@@ -186,6 +189,16 @@ def _encode(network: PretextModel, pictures: Image) -> _Encodings:
     )
 
 
+def _pixel_errors(network: PretextModel, foreseen: Foreseen, clips: Tensor) -> Tensor:
+    """Absolute errors (n, 2) of the pictures painted of clips (n, 4, 3, H, W), and of copying."""
+    task = network.task("pixels")
+    assert isinstance(task, Pixels)
+    frames = shrunk(clips[:, CONTEXT - 1 :])
+    painted = task.pictures(*foreseen, frames[:, 0])
+    pairs = [(guess - frames[:, 1:]).abs().mean(dim=(1, 2, 3, 4)) for guess in (painted, frames[:, :1])]
+    return torch.stack(pairs, dim=1)
+
+
 def _order_hits(network: PretextModel, encoded: _Encodings, rows: Tensor) -> NDArray[np.bool_]:
     """Whether each sequence (n, 4) of frames, shuffled, is put in order."""
     task = network.task("order")
@@ -198,21 +211,29 @@ def _order_hits(network: PretextModel, encoded: _Encodings, rows: Tensor) -> NDA
     return np.asarray((torch.cat(logits).argmax(dim=1) == path_of(shuffle)).numpy(), dtype=np.bool_)
 
 
-def _future_errors(network: PretextModel, encoded: _Encodings, rows: Tensor, times_s: Tensor) -> FutureProbe:
-    """Of sequences (n, 4) of frames at ``times_s`` (n, 4)."""
+def _future_errors(
+    network: PretextModel, pictures: Image, encoded: _Encodings, rows: Tensor, times_s: Tensor
+) -> FutureProbe:
+    """Of sequences (n, 4) of the pictures at ``times_s`` (n, 4)."""
     task = network.task("future")
     assert isinstance(task, Future)
-    predicted, copied = [], []
+    predicted, copied, pixels = [], [], []
     for part, when in zip(_chunks(rows), _chunks(times_s), strict=True):
-        errors = task.errors(
-            [maps[part[:, :CONTEXT]] for maps in encoded.maps],
-            [maps[part[:, CONTEXT - 1 :]] for maps in encoded.targets],
-            when,
-        )
+        targets = [maps[part[:, CONTEXT - 1 :]] for maps in encoded.targets]
+        last = [maps[:, 0] for maps in targets]
+        coming = task.predict([maps[part[:, :CONTEXT]] for maps in encoded.maps], last, when)
+        errors = errors_of(coming, targets)
         predicted.append(errors.predicted)
         copied.append(errors.copied)
-    ahead_s = times_s[:, CONTEXT:] - times_s[:, CONTEXT - 1 : CONTEXT]
-    return FutureProbe(torch.cat(predicted), torch.cat(copied), ahead_s)
+        if "pixels" in network.task_names:
+            clips = torch.unflatten(to_rgb(pictures[part.flatten().numpy()]), 0, part.shape)
+            pixels.append(_pixel_errors(network, Foreseen(last, coming), clips))
+    return FutureProbe(
+        predicted=torch.cat(predicted),
+        copied=torch.cat(copied),
+        ahead_s=times_s[:, CONTEXT:] - times_s[:, CONTEXT - 1 : CONTEXT],
+        pixels=torch.cat(pixels) if pixels else None,
+    )
 
 
 def _chunks(rows: Tensor) -> list[Tensor]:

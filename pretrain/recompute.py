@@ -15,14 +15,26 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def recompute_children(network: nn.Module) -> None:
-    """Keep only what goes in and out of each of a network's children that hold several layers.
+def blocks(network: nn.Module) -> list[nn.Module]:
+    """The parts of several layers that a network calls one after the other.
+
+    A row of parts is taken apart, since some networks of timm's call the row and some its parts.
+    """
+    children = [
+        part
+        for child in network.children()
+        for part in (child.children() if isinstance(child, (nn.Sequential, nn.ModuleList)) else [child])
+    ]
+    return [part for part in children if any(True for _ in part.children())]
+
+
+def recompute_blocks(network: nn.Module) -> None:
+    """Keep only what goes in and out of each of a network's ``blocks``.
 
     Gradients and running statistics are those of the same network without it.
     """
-    for child in network.children():
-        if any(True for _ in child.children()):
-            child.forward = partial(_recomputed, child, child.forward)
+    for block in blocks(network):
+        block.forward = partial(_recomputed, block, block.forward)
 
 
 def _recomputed(child: nn.Module, forward: Any, *inputs: Any) -> Any:

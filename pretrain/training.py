@@ -118,11 +118,11 @@ def train_step(session: Session, batches: Sequence[ClipBatch], *, measure: bool)
 def _starts(session: Session, batches: Sequence[ClipBatch]) -> dict[str, InitialScale]:
     """The losses before anything is learned, the mean over batches and processes."""
     sums: dict[str, float] = defaultdict(float)
-    with torch.no_grad():
-        for number, batch in enumerate(batches):
-            _seed(session, number, len(batches))
-            for name, result in session.network(batch).tasks.items():
-                sums[name] += float(result.loss) / len(batches)
+    # With gradients, for which a compiled network has its graphs; without, it would need others for this.
+    for number, batch in enumerate(batches):
+        _seed(session, number, len(batches))
+        for name, result in session.network(batch).tasks.items():
+            sums[name] += float(result.loss.detach()) / len(batches)
     return {name: InitialScale().with_loss(loss) for name, loss in _mean(session.fabric, sums).items()}
 
 

@@ -9,7 +9,17 @@ import typer
 
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import UsageError
-from catseye.verbs.options import Height, Jobs, Json, Out, Seed, Width, print_json
+from catseye.verbs.options import (
+    Jobs,
+    Json,
+    Out,
+    Preset,
+    PresetHeight,
+    PresetWidth,
+    Seed,
+    print_json,
+    settled,
+)
 
 
 def ingest(
@@ -18,8 +28,9 @@ def ingest(
     holdout: Annotated[
         list[Path] | None, typer.Option(help="Footage kept out of training; repeatable.")
     ] = None,
-    width: Width = 320,
-    height: Height = 192,
+    preset: Preset = None,
+    width: PresetWidth = None,
+    height: PresetHeight = None,
     drive_from: Annotated[
         str | None, typer.Option(help="Regular expression whose group 1 is the drive.")
     ] = None,
@@ -38,8 +49,9 @@ def ingest(
     ] = 60,
     as_json: Json = False,
 ) -> None:
-    """Footage to dataset: clips, tags, short-GOP shards and a Parquet manifest."""
+    """Footage to dataset, by default of 320x192: clips, tags, short-GOP shards and a Parquet manifest."""
     from catseye.capture.ingestion import ingest as run_ingest
+    from catseye.pretrain.presets import preset as preset_named
     from catseye.redactor import Redactor
 
     if blur_classes and blur is None:
@@ -51,8 +63,7 @@ def ingest(
             paths,
             out,
             holdout=holdout or (),
-            width=width,
-            height=height,
+            **settled(preset_named(preset).ingesting if preset else {}, width=width, height=height),
             drive_from=drive_from,
             calibration=calibration,
             redact=redact,

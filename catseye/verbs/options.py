@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one a core.")]
 Width = Annotated[int, typer.Option(min=32, help="Width in pixels.")]
 Height = Annotated[int, typer.Option(min=32, help="Height in pixels.")]
+PresetWidth = Annotated[
+    int | None, typer.Option("--width", min=32, help="Width in pixels, where not the preset's.")
+]
+PresetHeight = Annotated[
+    int | None, typer.Option("--height", min=32, help="Height in pixels, where not the preset's.")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", help="nano, small or base: encoder and sizes that go together."),
+]
 Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]
 Precision = Annotated[
@@ -24,6 +34,11 @@ Precision = Annotated[
 Images = Annotated[Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")]
 TestList = Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+
+
+def settled(otherwise: Mapping[str, Any], **given: object) -> dict[str, Any]:
+    """Options by name: what was given, and otherwise what a preset or a default says."""
+    return {**otherwise, **{name: value for name, value in given.items() if value is not None}}
 
 
 def print_metrics(title: str, metrics: Mapping[str, float]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,22 +15,31 @@ from catseye.verbs.options import (
     Json,
     Out,
     Precision,
+    Preset,
+    PresetHeight,
+    PresetWidth,
     Seed,
     TestList,
     Width,
     print_json,
     print_metrics,
+    settled,
 )
 
 
 def pretrain(
     dataset: Annotated[str, typer.Argument(help="Dataset folder or URL.")],
     out: Out,
+    preset: Preset = None,
     encoder: Annotated[
-        str, typer.Option(help="timm network with maps at strides 4, 8, 16, 32.")
-    ] = "resnet18",
+        str | None, typer.Option(help="timm network with maps at strides 4, 8, 16, 32; else resnet18.")
+    ] = None,
     tasks: Annotated[
-        str, typer.Option(help="Comma-separated: order, future, depth; to compare: simclr, vicreg, dense.")
+        str,
+        typer.Option(
+            help="Comma-separated: order, future, depth; beside future: pixels; "
+            "to compare: simclr, vicreg, dense."
+        ),
     ] = "order,future,depth",
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 5000,
     batch: Annotated[int, typer.Option(min=1, help="Clips a process and batch.")] = 4,
@@ -45,7 +54,9 @@ def pretrain(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time: activations are computed again.")
     ] = False,
-    compile_network: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    compile_network: Annotated[
+        bool, typer.Option("--compile", help="Use torch.compile; not with --recompute.")
+    ] = False,
     precision: Precision = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
     seed: Seed = 0,
@@ -56,11 +67,12 @@ def pretrain(
     with the run's folder on a disk that all share.
     """
     from catseye.capture.dataset import open_dataset
+    from catseye.pretrain.presets import preset as preset_named
     from catseye.pretrain.pretraining import PretrainConfig
     from catseye.pretrain.pretraining import pretrain as run_pretrain
 
     config = PretrainConfig(
-        encoder=encoder,
+        **settled(preset_named(preset).pretraining if preset else {}, encoder=encoder),
         tasks=tuple(name.strip() for name in tasks.split(",")),
         steps=steps,
         batch=batch,
@@ -86,26 +98,36 @@ def finetune(
     images: Images = None,
     train_list: Annotated[Path | None, typer.Option(help="File names to train on, one a line.")] = None,
     test_list: TestList = None,
-    encoder: Annotated[str, typer.Option(help="Only without RUN: the timm network.")] = "resnet18",
+    preset: Preset = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Only without RUN: the timm network; else resnet18.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 8,
     learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
-    width: Width = 448,
-    height: Height = 256,
+    width: PresetWidth = None,
+    height: PresetHeight = None,
+    neck_channels: Annotated[
+        int | None, typer.Option(min=1, help="Width of neck and head, where not the preset's, or 64.")
+    ] = None,
     precision: Precision = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Encoder and labels to detector."""
+    """Encoder and labels to detector, by default of 448x256."""
     from catseye.pretrain.finetuning import FinetuneConfig
     from catseye.pretrain.finetuning import finetune as run_finetune
+    from catseye.pretrain.presets import preset as preset_named
 
+    sizes: dict[str, Any] = {"width": 448, "height": 256}
+    if preset:
+        sizes = preset_named(preset).finetuning
+        if run is not None:
+            _require_encoder(run, sizes["encoder"], preset=preset)
     config = FinetuneConfig(
-        encoder=encoder,
+        **settled(sizes, encoder=encoder, width=width, height=height, neck_channels=neck_channels),
         steps=steps,
         batch=batch,
         lr=learning_rate,
-        width=width,
-        height=height,
         precision=precision,
         seed=seed,
     )
@@ -121,6 +143,18 @@ def finetune(
             progress=progress,
         )
     print_metrics(str(out), info.metrics)
+
+
+def _require_encoder(run: Path, encoder: str, *, preset: str) -> None:
+    """Refuse a preset that was made for another encoder than the run's."""
+    from catseye.pretrain.checkpoint import INFO_FILE, CheckpointInfo
+
+    found = CheckpointInfo.load(run / INFO_FILE).encoder
+    if found != encoder:
+        raise UsageError(
+            f"--preset {preset} goes with the encoder {encoder}, but {run} has {found}: "
+            "name the preset it was pretrained with, or give --width, --height and --neck-channels"
+        )
 
 
 def evaluate(

@@ -6,6 +6,7 @@ from catseye.pretrain.tasks.dense import Dense
 from catseye.pretrain.tasks.depth import Depth
 from catseye.pretrain.tasks.future import Future
 from catseye.pretrain.tasks.order import Order
+from catseye.pretrain.tasks.pixels import Pixels
 from catseye.pretrain.tasks.simclr import SimCLR
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
 from catseye.pretrain.tasks.vicreg import VICReg
@@ -14,6 +15,7 @@ TASKS: dict[str, type[Task]] = {
     "order": Order,
     "future": Future,
     "depth": Depth,
+    "pixels": Pixels,
     "simclr": SimCLR,
     "vicreg": VICReg,
     "dense": Dense,

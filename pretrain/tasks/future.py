@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from catseye.pretrain.ema import decay_at, frozen_copy, update_average
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
-from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
+from catseye.pretrain.tasks.task import Encoded, Foreseen, Task, TaskOutput
 
 LEVELS = slice(1, 3)
 """Which of the encoder's maps are predicted: strides 8 and 16."""
@@ -107,23 +107,13 @@ class Future(Task):
             predictions.append(torch.unflatten(moved * (1 + gain) + offset, 0, ahead.shape))
         return predictions
 
-    def errors(self, features: list[Tensor], targets: list[Tensor], times_s: Tensor) -> FutureErrors:
-        """Errors, the mean over levels, channels and places.
-
-        Args:
-            features: (B, 2, C, h, w) of the two frames seen, at ``LEVELS``.
-            targets: (B, T − 1, C, h, w) of the second of them and all that follow, at ``LEVELS``.
-            times_s: (B, T).
-        """
-        predictions = self.predict(features, [maps[:, 0] for maps in targets], times_s)
-        predicted = [_distance(p, t[:, 1:]) for p, t in zip(predictions, targets, strict=True)]
-        copied = [_distance(t[:, :1], t[:, 1:]) for t in targets]
-        return FutureErrors(torch.stack(predicted).mean(dim=0), torch.stack(copied).mean(dim=0))
-
     def forward(self, encoded: Encoded) -> TaskOutput:
         targets = self.targets(encoded.clean[:, CONTEXT - 1 :])
         seen = [maps[:, :CONTEXT] for maps in encoded.features[LEVELS]]
-        errors = self.errors(seen, targets, encoded.batch.times_s)
+        last = [maps[:, 0] for maps in targets]
+        predictions = self.predict(seen, last, encoded.batch.times_s)
+        encoded.foreseen.append(Foreseen(last, predictions))
+        errors = errors_of(predictions, targets)
         loss = errors.predicted.mean()
         # The variance term of VICReg (Bardes et al., ICLR 2022): what never differs is easy to foresee.
         spread = torch.stack(
@@ -138,6 +128,18 @@ class Future(Task):
 
     def after_step(self, encoder: Encoder, *, step: int) -> None:
         update_average(self.target, encoder, decay=decay_at(step, final=_DECAY))
+
+
+def errors_of(predictions: list[Tensor], targets: list[Tensor]) -> FutureErrors:
+    """Errors, the mean over levels, channels and places, of what was predicted and of copying.
+
+    Args:
+        predictions: (B, T − 2, C, h, w) at ``LEVELS``.
+        targets: (B, T − 1, C, h, w) of the last frame seen and all that follow, at ``LEVELS``.
+    """
+    predicted = [_distance(p, t[:, 1:]) for p, t in zip(predictions, targets, strict=True)]
+    copied = [_distance(t[:, :1], t[:, 1:]) for t in targets]
+    return FutureErrors(torch.stack(predicted).mean(dim=0), torch.stack(copied).mean(dim=0))
 
 
 def normalised(maps: Tensor) -> Tensor:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.encoder import Encoder
+
+
+class Foreseen(NamedTuple):
+    """Normalised features at two strides: ``last`` (B, C, h, w) of the last frame seen, and what is predicted
+    of the n frames to come, ``coming`` (B, n, C, h, w)."""
+
+    last: list[Tensor]
+    coming: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Encoded:
         clean: (B, T, 3, H, W) float RGB in [0, 1], as decoded.
         encoder: gives the maps (N, C, h, w) float32, at its strides, of (N, 3, H, W) frames in [0, 1].
         jitter: photometric jitter of (N, 3, H, W) frames.
+        foreseen: what the task ``future`` predicts leaves here, for tasks that build on it.
     """
 
     batch: ClipBatch
@@ -30,6 +39,7 @@ class Encoded:
     encoder: Callable[[Tensor], list[Tensor]]
     jitter: Callable[[Tensor], Tensor]
     passes: list[list[Tensor]] = field(default_factory=list)
+    foreseen: list[Foreseen] = field(default_factory=list)
 
     def encode(self, rgb: Tensor) -> list[Tensor]:
         """Maps of a task's own views (N, 3, H, W); the tasks that share frames share ``features``."""
@@ -52,6 +62,9 @@ class TaskOutput(NamedTuple):
 
 class Task(nn.Module):
     """Base of every pretext task. A subclass takes the encoder only to learn its channels or to copy it."""
+
+    builds_on: ClassVar[str] = ""
+    """Name of a task without which this one can do nothing; it comes first."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()

@@ -68,6 +68,10 @@ def test_what_is_cut_off_or_too_small_is_ignored_not_lost() -> None:
     assert partly
     assert all((v.boxes[:, 2:] > v.boxes[:, :2]).all() for v in cut)
     assert all(v.boxes.min(initial=0) >= 0 and v.boxes.max(initial=0) <= 200 for v in cut)
+    sides = [(v.boxes[0, 2:] - v.boxes[0, :2], v.ignored[0]) for v in cut if len(v.boxes)]
+    # Whole it is 20 to 45 pixels a side. What is ignored need not be a speck; what is mostly seen never is.
+    assert any(ignored and side.min() >= 3 for side, ignored in sides)
+    assert not any(ignored for side, ignored in sides if side.prod() > 0.3 * 45**2)
     small = [vary(speck, rng, width=100, height=60, zoom=1.5) for _ in range(10)]
     assert all(v.ignored.all() for v in small)
 

@@ -104,6 +104,15 @@ def test_gradient_steps_make_boxes_fit() -> None:
     assert loss.item() < 0.1
 
 
+def test_a_batch_of_the_same_image_twice_has_the_loss_of_one() -> None:
+    leaf, wanted = leaves(), target([8, 8, 32, 28], [36, 4, 46, 12])
+    once = detection_losses(outputs(*leaf), [wanted])
+    twice = detection_losses(outputs(*(torch.cat([part, part]) for part in leaf)), [wanted, wanted])
+    assert {name: loss.item() for name, loss in twice.items()} == pytest.approx(
+        {name: loss.item() for name, loss in once.items()}, rel=1e-5
+    )
+
+
 def test_images_without_boxes_teach_that_there_is_nothing() -> None:
     one, many, distances = leaves(num_classes=2)
     losses = detection_losses(outputs(one, many, distances), [target()])

@@ -8,7 +8,7 @@ import torch
 
 from catseye.errors import InputError
 from catseye.pretrain.checkpoint import CheckpointInfo, save_checkpoint
-from catseye.pretrain.detection_head import boxes_from_distances
+from catseye.pretrain.detection_head import Head, boxes_from_distances
 from catseye.pretrain.detector import DenseOutputs, Detector, decode, load_detector
 from catseye.pretrain.encoder import Encoder
 
@@ -45,6 +45,25 @@ def test_an_untrained_detector_finds_hardly_anything(detector: Detector) -> None
     with torch.no_grad():
         scores = decode(detector(torch.rand(1, 3, 64, 96))).scores
     assert scores.max() < 0.2
+
+
+def test_one_to_one_scores_are_what_better_neighbours_leave_of_the_one_to_many() -> None:
+    torch.manual_seed(0)
+    head = Head(8, 1).eval()
+    torch.nn.init.normal_(head.many.weight, std=5.0)
+    found = head(torch.rand(1, 8, 12, 20))
+    answer = found.many_logits.detach()
+    best_around = torch.nn.functional.max_pool2d(answer, 3, stride=1, padding=1)
+    lost = answer - found.one_logits
+    # Beside a better cell the loss is at least twice of how much better that is; nothing is lost at the best.
+    assert (lost > 2 * (best_around - answer) - 0.2).all() and float(best_around.sub(answer).max()) > 0.5
+    assert lost.flatten()[answer.argmax()].abs() < 0.2
+
+
+def test_one_to_one_scores_do_not_teach_the_one_to_many() -> None:
+    head = Head(8, 1)
+    head(torch.rand(2, 8, 6, 10)).one_logits.sum().backward()
+    assert head.many.weight.grad is None and head.one.weight.grad is not None
 
 
 def test_distances_are_measured_from_the_cells_centre() -> None:

@@ -150,6 +150,9 @@ def test_the_pretrained_encoder_and_depth_are_the_start_and_depth_is_kept(
     torch.testing.assert_close(
         detector.encoder.state_dict()["body.conv1.0.weight"], state["encoder.body.conv1.0.weight"]
     )
+    torch.testing.assert_close(
+        detector.depth.state_dict()["blocks.0.0.weight"], state["depth.decoder.blocks.0.0.weight"]
+    )
     assert start.depth is not None
     teacher = DepthTeacher(start.encoder, state, width=96, height=64)
     rgb = torch.rand(1, 3, 64, 96)
@@ -158,6 +161,20 @@ def test_the_pretrained_encoder_and_depth_are_the_start_and_depth_is_kept(
     losses = [line["loss/depth"] for line in lines(tmp_path / "kept")]
     assert losses[-1] < losses[0] / 2 and kept.metrics["loss/depth"] == losses[-1]
     assert teacher(rgb).shape == (1, 1, 16, 24)
+    # Pictures of another size are seen at the size that was trained at.
+    assert teacher(torch.rand(1, 3, 128, 128)).shape == (1, 1, 16, 24)
+
+
+def test_what_was_pretrained_learns_at_its_own_rate_and_another_start_is_another_run(
+    labelled: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    labels, config = labelled / "labels.json", replace(TINY, steps=2, log_every=1, encoder_lr_scale=0.0)
+    finetune(pretrained, tmp_path / "run", labels=labels, config=config)
+    (_, before), (_, after) = load_checkpoint(pretrained), load_checkpoint(tmp_path / "run")
+    weights = [name for name in after if name.startswith("encoder.") and name.endswith("conv1.weight")]
+    assert weights and all(torch.allclose(after[name], before[name]) for name in weights)
+    with pytest.raises(InputError, match="holds a run with pretrained_sha256"):
+        finetune(None, tmp_path / "run", labels=labels, config=config)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ import torch
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain import balance, training
 from catseye.pretrain.checkpoint import load_checkpoint
-from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.training_state import STATE_FILE
 from catseye.progress import Progress
@@ -248,25 +247,6 @@ def test_every_task_starts_at_its_weight(memory_dataset: MakeDataset, tmp_path: 
     assert figures["loss/total"] == pytest.approx(0.5 + 1.0 + 2.0, rel=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # the compiler's own looks
-def test_a_compiled_network_learns_the_same(
-    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The graphs are taken down and run; what a compiler makes of them is not this test's matter."""
-    compiled: list[object] = []
-
-    def traced(self: torch.nn.Module) -> None:
-        compiled.append(self)
-        torch.nn.Module.compile(self, backend="aot_eager")
-
-    dataset, config = memory_dataset(), replace(CONFIG, steps=2)
-    pretrain(dataset, tmp_path / "plain", config)
-    monkeypatch.setattr(PretextModel, "compile", traced)
-    pretrain(dataset, tmp_path / "compiled", replace(config, compile=True))
-    plain, ours = (logged(tmp_path / name)[-1] for name in ("plain", "compiled"))
-    assert compiled and ours["loss/total"] == pytest.approx(plain["loss/total"], rel=1e-4)
-
-
 def test_one_task_alone_is_a_run_too(memory_dataset: MakeDataset, tmp_path: Path) -> None:
     info = pretrain(memory_dataset(), tmp_path, QUICK)
     assert info.depth is None
@@ -289,6 +269,7 @@ def test_frames_that_do_not_fit_the_encoder_are_refused(memory_dataset: MakeData
         {"save_every": 3, "log_every": 2},
         {"precision": "fp8"},
         {"workers": -1},
+        {"compile": True, "recompute": True},
     ],
 )
 def test_options_that_cannot_be_are_named(wrong: dict[str, Any]) -> None:

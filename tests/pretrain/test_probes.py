@@ -21,6 +21,7 @@ from catseye.pretrain.pretext_figures import pretext_figures
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.probes import evaluate_pretext, load_pretext, probe_clips
 from catseye.pretrain.tasks.depth import Depth
+from catseye.pretrain.tasks.pixels import Pixels
 
 MakeDataset = Callable[..., Any]
 
@@ -142,6 +143,23 @@ def test_clips_give_the_figures_of_any_set_of_them(memory_dataset: MakeDataset, 
     hits = [probe.hits.mean() for probe in probes if probe.hits is not None]
     parts = [pretext_figures([probe], metric=True)["order_accuracy"] for probe in probes]
     assert parts == pytest.approx(hits) and np.mean(parts) == pytest.approx(whole["order_accuracy"])
+
+
+def test_pictures_are_held_to_copies_of_the_last_frame(
+    memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = memory_dataset()
+    pretrain(dataset, tmp_path, replace(CONFIG, tasks=("future", "pixels"), steps=1))
+
+    def skill(offset: float) -> float:
+        def copied(_: Pixels, last: object, coming: list[torch.Tensor], shown: torch.Tensor) -> torch.Tensor:
+            return shown[:, None].expand(-1, coming[0].shape[1], -1, -1, -1) + offset
+
+        monkeypatch.setattr(Pixels, "pictures", copied)
+        return evaluate_pretext(tmp_path, dataset, draws=8)["pixel_skill"]
+
+    assert skill(0.0) == pytest.approx(0, abs=1e-6)
+    assert skill(1.0) < -1
 
 
 def test_depth_is_compared_where_the_truth_is(memory_dataset: MakeDataset, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from catseye.errors import InputError
 from catseye.pretrain.augment import Still
 from catseye.pretrain.labels import LabelledImage, Labels
-from catseye.pretrain.stills import Draw, batches, draw_batch, load_stills
+from catseye.pretrain.stills import Draw, batches, draw_batch, load_stills, to_target
 
 NOTHING = {"classes": np.zeros(1, dtype=np.int32), "crowd": np.zeros(1, dtype=bool)}
 
@@ -68,6 +68,23 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
 def test_a_batch_of_crops_has_their_size() -> None:
     batch = draw_batch(grey_stills(3), Draw(96, 64, 2, 1.3, seed=0, crop=(64, 32)), 0)
     assert batch.rgb.shape == (2, 3, 32, 64)
+
+
+def test_each_round_through_the_stills_has_an_order_of_its_own() -> None:
+    stills, draw = grey_stills(12), Draw(64, 64, 12, 1.0, seed=0)
+    orders = [
+        [len(target.boxes) + len(target.ignored) for target in draw_batch(stills, draw, step).targets]
+        for step in range(2)
+    ]
+    assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1])
+
+
+def test_what_is_ignored_is_not_to_be_found() -> None:
+    boxes = np.array([[1, 2, 9, 12], [20, 4, 40, 30]], dtype=np.float32)
+    rgb = np.zeros((48, 80, 3), dtype=np.uint8)
+    target = to_target(Still(rgb, boxes, np.array([3, 1], dtype=np.int32), np.array([True, False])))
+    assert target.boxes.tolist() == [[20, 4, 40, 30]] and target.classes.tolist() == [1]
+    assert target.ignored.tolist() == [[1, 2, 9, 12]]
 
 
 def test_every_still_is_seen_once_before_any_is_seen_twice_whatever_the_processes() -> None:

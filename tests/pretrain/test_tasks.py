@@ -25,8 +25,9 @@ from catseye.pretrain.tasks.depth import (
     speed_error,
     views_of,
 )
-from catseye.pretrain.tasks.future import LEVELS, Future, move, normalised
+from catseye.pretrain.tasks.future import LEVELS, Future, errors_of, move, normalised
 from catseye.pretrain.tasks.order import PATHS, Order, path_of
+from catseye.pretrain.tasks.pixels import Pixels, shrunk
 
 ENCODER = "test_byobnet"
 JOINT = ("order", "future", "depth")
@@ -120,7 +121,9 @@ def test_an_untrained_predictor_is_copy_last_frame(encoder: Encoder) -> None:
     with torch.no_grad():
         encoded = encode(encoder.eval(), make_batch())
         seen = [maps[:, :2] for maps in encoded.features[LEVELS]]
-        errors = future.errors(seen, future.targets(encoded.clean[:, 1:]), encoded.batch.times_s)
+        targets = future.targets(encoded.clean[:, 1:])
+        predictions = future.predict(seen, [maps[:, 0] for maps in targets], encoded.batch.times_s)
+        errors = errors_of(predictions, targets)
     assert errors.copied.min() > 0.01
     torch.testing.assert_close(errors.predicted, errors.copied, atol=1e-4, rtol=1e-4)
 
@@ -192,6 +195,63 @@ def test_features_that_stop_differing_are_penalised(encoder: Encoder) -> None:
     healthy, collapsed = future(encoded), future(replace(encoded, encoder=alike, passes=[]))
     assert collapsed.metrics["spread_shortfall"] > healthy.metrics["spread_shortfall"] + 0.1
     assert float(normalised(torch.randn(2, 64, 3, 3)).var()) == pytest.approx(1, abs=0.05)
+
+
+# Pixels --------------------------------------------------------------------------------------------------
+
+
+def painted(encoder: Encoder, count: int) -> tuple[Future, Pixels, Encoded]:
+    """Both tasks in training, and features that the encoder takes no gradient of."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        encoded = encode(encoder.eval(), make_batch(count))
+    return Future(encoder), Pixels(encoder), encoded
+
+
+def test_pictures_of_an_untrained_predictor_are_copies_of_the_last_frame(encoder: Encoder) -> None:
+    future, pixels, encoded = painted(encoder, 2)
+    torch.nn.init.normal_(pixels.painter.paint.weight)  # whatever it paints, of like features it is the same
+    future(encoded)
+    ((last, coming),) = encoded.foreseen
+    frames = shrunk(encoded.clean[:, 1:])
+    pictures = pixels.pictures(last, coming, frames[:, 0])
+    torch.testing.assert_close(pictures, frames[:, :1].expand(-1, 2, -1, -1, -1), atol=1e-4, rtol=0)
+    assert pictures.shape == (2, 2, 3, H // 4, W // 4)
+    assert float(pixels(encoded).metrics["skill"]) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_painter_learns_to_beat_copying(encoder: Encoder) -> None:
+    future, pixels, encoded = painted(encoder, 4)
+    learned = [p for task in (future, pixels) for p in task.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learned, lr=3e-3)
+    for _ in range(25):
+        encoded.foreseen.clear()
+        loss = future(encoded).loss + pixels(encoded).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    encoded.foreseen.clear()
+    future(encoded)
+    assert float(pixels(encoded).metrics["skill"]) > 0.1
+
+
+def test_pixels_teach_what_foresees_them() -> None:
+    torch.manual_seed(0)
+    model = PretextModel(ENCODER, ["future", "pixels"])
+    for parameter in model.task("future").get_submodule("correct").parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    torch.nn.init.normal_(model.task("pixels").get_parameter("painter.paint.weight"), std=0.05)
+    model(make_batch()).tasks["pixels"].loss.backward()
+    for reached in (model.encoder, model.task("future").get_submodule("flow"), model.task("pixels")):
+        gradients = [parameter.grad for parameter in reached.parameters()]
+        assert any(gradient is not None and gradient.any() for gradient in gradients)
+    assert all(p.grad is None for p in model.task("future").get_submodule("target").parameters())
+
+
+@pytest.mark.parametrize("tasks", [["pixels"], ["pixels", "future"]])
+def test_pixels_come_after_the_future_that_they_show(tasks: list[str]) -> None:
+    with pytest.raises(UsageError, match="pixels builds on future: name that before it"):
+        PretextModel(ENCODER, tasks)
 
 
 # Depth ---------------------------------------------------------------------------------------------------
