@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from catseye.errors import UsageError
 from catseye.pretrain.clip_batch import ClipBatch
+from catseye.pretrain.crops import CropOptions, crop_clips, whole_clips
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.jitter import jitter
 from catseye.pretrain.recompute import recompute_blocks
@@ -33,6 +34,7 @@ class PretextModel(nn.Module):
         encoder: timm name.
         tasks: names in ``TASKS``.
         jitter_strength: of the photometric jitter, 0 … 1.
+        crop: what is cut of the clips; None takes whole frames.
         autocast: the type for matrix products; None is float32 throughout.
         recompute: save memory by computing the encoder's activations again in the backward pass.
 
@@ -46,6 +48,7 @@ class PretextModel(nn.Module):
         tasks: Sequence[str],
         *,
         jitter_strength: float = 1.0,
+        crop: CropOptions | None = None,
         autocast: torch.dtype | None = None,
         recompute: bool = False,
     ) -> None:
@@ -59,7 +62,7 @@ class PretextModel(nn.Module):
                 raise UsageError(f"tasks {list(tasks)}: {name} builds on {base}: name that before it")
         self.encoder = Encoder(encoder)
         self.task_names = tuple(tasks)
-        self.jitter_strength, self.autocast = jitter_strength, autocast
+        self.jitter_strength, self.crop, self.autocast = jitter_strength, crop, autocast
         for name in tasks:
             self.add_module(name, TASKS[name](self.encoder))
         if recompute:  # after the tasks have taken their copies
@@ -74,14 +77,15 @@ class PretextModel(nn.Module):
         # Note [Autocast inside]
         # Mixed precision of the training framework would round what goes in as well: times, intrinsics and
         # pictures, which the photometric loss compares at a 255th.
-        clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
+        whole = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
         encoded = Encoded(
             batch=batch,
-            clean=clean,
+            whole=whole,
+            clips=crop_clips(whole, self.crop) if self.crop else whole_clips(whole),
             encoder=self.encode,
             jitter=self.jitter,
         )
-        with torch.autocast(clean.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        with torch.autocast(whole.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             results = {name: self.task(name)(encoded) for name in self.task_names}
         return PretextOutput(results, encoded.passes[0][SHARED_LEVEL])
 

@@ -140,12 +140,12 @@ def rigid_error(depth: Tensor, views: Views) -> Tensor:
     return best
 
 
-def synthesis_error(depth: Tensor, views: Views) -> Tensor:
-    """Mean (scalar) of ``rigid_error`` over places that it explains better than standing still does.
+def synthesis_error(rigid: Tensor, views: Views) -> Tensor:
+    """Mean (scalar) of ``rigid_error`` (N, 1, H, W) over places that it explains better than standing still.
 
     The others count as unmoved, and so teach nothing: they stand still, or move with the camera, or are seen
     in no source.
     """
     # Noise breaks ties between views of what has no texture.
     unmoved = views.unmoved + _TIE_BREAK * torch.randn_like(views.unmoved)
-    return torch.minimum(rigid_error(depth, views), unmoved).mean()
+    return torch.minimum(rigid, unmoved).mean()

@@ -26,6 +26,7 @@ from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.clip_sampler import ATTEMPTS, ClipSamples, DrawOptions, clip_loader
 from catseye.pretrain.collapse import CollapseFigures, alarms
 from catseye.pretrain.compilation import compile_networks
+from catseye.pretrain.crops import CropOptions
 from catseye.pretrain.devices import launch, share_statistics
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pictures import save_depth_pictures
@@ -65,6 +66,7 @@ class PretrainConfig(RunOptions):
         shortest_s, longest_s: bounds of the time between neighbouring frames.
         flip: mirror half of the clips.
         jitter: strength of the photometric jitter, 0 … 1.
+        crop_shrink: largest factor by which what is cut of a clip is reduced to the size of a crop.
         balance: how the tasks' losses become one gradient, see ``balance.Balance``.
         accumulate: batches whose mean gradient makes a step.
         recompute: save memory by computing the encoder's activations again in the backward pass.
@@ -82,6 +84,7 @@ class PretrainConfig(RunOptions):
     longest_s: float = 0.3
     flip: bool = True
     jitter: float = 1.0
+    crop_shrink: float = 1.6
     balance: Balance = "start"
     accumulate: int = 1
     recompute: bool = False
@@ -93,6 +96,8 @@ class PretrainConfig(RunOptions):
         super().__post_init__()
         self.require_not_negative("workers")
         self.require_positive("accumulate")
+        if self.crop_width:
+            CropOptions(self.crop_width, self.crop_height, self.crop_shrink)
         if not 0 <= self.jitter <= 1:
             raise UsageError(f"jitter {self.jitter}: lies between 0 and 1")
         if self.compile and self.recompute:
@@ -102,6 +107,13 @@ class PretrainConfig(RunOptions):
             )
         if self.balance not in get_args(Balance):
             raise UsageError(f"balance {self.balance!r}: choose {', '.join(get_args(Balance))}")
+
+    @property
+    def crop(self) -> CropOptions | None:
+        """What is cut of the clips, None for nothing."""
+        if not self.crop_width:
+            return None
+        return CropOptions(self.crop_width, self.crop_height, self.crop_shrink)
 
     def draw_options(self) -> DrawOptions:
         """How the clip sampler draws for this run."""
@@ -182,6 +194,7 @@ def make_session(config: PretrainConfig, fabric: Fabric) -> Session:
         config.encoder,
         config.tasks,
         jitter_strength=config.jitter,
+        crop=config.crop,
         autocast=autocast_type(config.precision, fabric.device),
         recompute=config.recompute,
     ).to(memory_format=torch.channels_last)

@@ -19,9 +19,11 @@ from torch import Tensor, nn
 
 from catseye.pretrain.alignment import align
 from catseye.pretrain.clip_batch import ClipBatch
+from catseye.pretrain.crops import intrinsics_within
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
-from catseye.pretrain.photometric import Views, make_views, smoothness, synthesis_error
+from catseye.pretrain.motion_mask import motion_mask_loss
+from catseye.pretrain.photometric import Views, make_views, rigid_error, smoothness, synthesis_error
 from catseye.pretrain.pose import (
     ROTATION_RATE,
     TRANSLATION_RATE,
@@ -43,6 +45,7 @@ _WIDTHS = (32, 64, 96, 128)
 _SMOOTHNESS = 1e-3
 _SPEED = 0.1
 _ALIGNMENT = 0.1
+_MOVING = 0.05
 
 
 def canonical_depth(inverse: Tensor) -> Tensor:
@@ -68,24 +71,28 @@ class DepthDecoder(nn.Module):
         )
         self.heads = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in _WIDTHS)
 
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Decode maps (B, C_i, h_i, w_i) into (B, 1, h_i, w_i) each, finest first, in [1/200, 1].
+    def states(self, features: list[Tensor]) -> list[Tensor]:
+        """Merge maps (B, C_i, h_i, w_i) into (B, W_i, h_i, w_i) each, finest first."""
+        states: list[Tensor] = []
+        for skip, block in zip(reversed(features), reversed(list(self.blocks)), strict=True):
+            coarser = [F.interpolate(state, scale_factor=2.0, mode="nearest") for state in states[-1:]]
+            states.append(block(torch.cat((skip, *coarser), dim=1)))
+        return states[::-1]
+
+    def inverses(self, states: list[Tensor]) -> list[Tensor]:
+        """Inverse depths (B, 1, h_i, w_i), finest first, in [1/200, 1].
 
         The logarithm of the output is linear in a sigmoid: depth has a scale, not an origin, and an untrained
         decoder starts at the geometric mean of the range, 14, where the gradient is largest.
         """
-        inverses: list[Tensor] = []
-        state: Tensor | None = None
-        for skip, block, head in zip(
-            reversed(features), reversed(list(self.blocks)), reversed(list(self.heads)), strict=True
-        ):
-            if state is None:
-                joined = skip
-            else:
-                joined = torch.cat((skip, F.interpolate(state, scale_factor=2.0, mode="nearest")), dim=1)
-            state = block(joined)
-            inverses.append(torch.exp(-math.log(FARTHEST) * torch.sigmoid(head(state).float())))
-        return inverses[::-1]
+        return [
+            torch.exp(-math.log(FARTHEST) * torch.sigmoid(head(state).float()))
+            for head, state in zip(self.heads, states, strict=True)
+        ]
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Decode maps (B, C_i, h_i, w_i) into inverse depths, see ``inverses``."""
+        return self.inverses(self.states(features))
 
 
 class Depth(Task):
@@ -101,33 +108,43 @@ class Depth(Task):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
         self.decoder = DepthDecoder(encoder.channels)
+        self.moving = nn.Conv2d(_WIDTHS[0], 1, 1)
         self.pose = PoseNet()
 
     def forward(self, encoded: Encoded) -> TaskOutput:
         batch, clean = encoded.batch, encoded.clean
-        inverses = self.decoder([maps.flatten(0, 1) for maps in encoded.features])
-        motion, lens = self._between(halved(clean, 1), batch.times_s)
+        states = self.decoder.states([maps.flatten(0, 1) for maps in encoded.features])
+        inverses, moving = self.decoder.inverses(states), self.moving(states[0]).float()
+        whole = encoded.whole
+        # Not from a crop: what turns and what shifts a picture can be told apart by its margins.
+        motion, lens = self._between(halved(whole, 1), batch.times_s)
         with torch.autocast(clean.device.type, enabled=False):
-            learned = lens_intrinsics(lens.mean(dim=1), width=clean.shape[-1], height=clean.shape[-2])
-            intrinsics = torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics)
+            learned = lens_intrinsics(lens.mean(dim=1), width=whole.shape[-1], height=whole.shape[-2])
+            intrinsics = intrinsics_within(
+                torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics), encoded.clips.windows
+            )
             aligned = aligned_motion(motion, halved(clean, 1), inverses[0], intrinsics, batch)
             errors, unmoved, roughness = [], [], []
             for level, inverse in enumerate(inverses):
                 views = views_of(halved(clean, level), aligned.transforms, intrinsics)
                 depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
-                errors.append(synthesis_error(depth, views))
+                rigid = rigid_error(depth, views)
+                errors.append(synthesis_error(rigid, views))
+                if level == 0:
+                    mask = motion_mask_loss(moving, rigid, views.unmoved)
                 unmoved.append(views.unmoved.mean())
-                small = F.adaptive_avg_pool2d(views.target, inverse.shape[-2:])
+                small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
                 roughness.append(smoothness(inverse, small))
             speed = speed_error(motion, batch.times_s, batch.speed_mps)
         photometric = torch.stack(errors).mean()
         loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
-        loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall
+        loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask
         metrics = {
             "photometric": photometric,
             "unmoved": torch.stack(unmoved).mean(),
             "speed_error": speed,
             "alignment": aligned.shortfall,
+            "moving": mask,
             "focal": intrinsics[:, 0].mean(),
         }
         return TaskOutput(loss, {name: figure.detach() for name, figure in metrics.items()})

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from catseye.pretrain.clip_batch import ClipBatch
+from catseye.pretrain.crops import CroppedClips
 from catseye.pretrain.encoder import Encoder
 
 
@@ -28,18 +29,25 @@ class Encoded:
 
     Args:
         batch: times, speeds and intrinsics.
-        clean: (B, T, 3, H, W) float RGB in [0, 1], as decoded.
+        whole: (B, T, 3, H', W') float RGB in [0, 1], the frames as decoded.
+        clips: what the tasks learn from: the same, or crops of them.
         encoder: gives the maps (N, C, h, w) float32, at its strides, of (N, 3, H, W) frames in [0, 1].
         jitter: photometric jitter of (N, 3, H, W) frames.
         foreseen: what the task ``future`` predicts leaves here, for tasks that build on it.
     """
 
     batch: ClipBatch
-    clean: Tensor
+    whole: Tensor
+    clips: CroppedClips
     encoder: Callable[[Tensor], list[Tensor]]
     jitter: Callable[[Tensor], Tensor]
     passes: list[list[Tensor]] = field(default_factory=list)
     foreseen: list[Foreseen] = field(default_factory=list)
+
+    @property
+    def clean(self) -> Tensor:
+        """Frames (B, T, 3, H, W) to learn from, without jitter."""
+        return self.clips.frames
 
     def encode(self, rgb: Tensor) -> list[Tensor]:
         """Maps of a task's own views (N, 3, H, W); the tasks that share frames share ``features``."""

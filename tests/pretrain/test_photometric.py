@@ -76,7 +76,9 @@ def test_the_right_depth_explains_the_picture_best() -> None:
         INTRINSICS,
     )
     candidates = [3.0, 5.0, 8.0, 12.0, 25.0]
-    errors = [float(synthesis_error(torch.full((1, 1, H, W), d), views)) for d in candidates]
+    errors = [
+        float(synthesis_error(rigid_error(torch.full((1, 1, H, W), d), views), views)) for d in candidates
+    ]
     assert candidates[errors.index(min(errors))] == depth
     assert min(errors) < 0.2 * float(views.unmoved.mean())
 
@@ -87,7 +89,7 @@ def test_a_picture_that_stands_still_teaches_nothing() -> None:
         picture, torch.stack((picture, picture)), torch.stack((sideways(1), sideways(-1))), INTRINSICS
     )
     depth = torch.full((1, 1, H, W), 8.0, requires_grad=True)
-    synthesis_error(depth, views).backward()
+    synthesis_error(rigid_error(depth, views), views).backward()
     assert depth.grad is not None
     assert (depth.grad == 0).float().mean() > 0.99
 
@@ -95,7 +97,7 @@ def test_a_picture_that_stands_still_teaches_nothing() -> None:
 def test_pixels_out_of_view_count_as_unmoved() -> None:
     wide = texture()
     views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(1e4)[None], INTRINSICS)
-    error = synthesis_error(torch.full((1, 1, H, W), 8.0), views)
+    error = synthesis_error(rigid_error(torch.full((1, 1, H, W), 8.0), views), views)
     torch.testing.assert_close(error, views.unmoved.mean(), atol=1e-4, rtol=0)
 
 
@@ -126,7 +128,7 @@ def test_rotation_tells_the_focal_length() -> None:
             focal = INTRINSICS[:, :2] * scale.exp()
             views = make_views(target, source[None], turn[None], torch.cat((focal, INTRINSICS[:, 2:]), dim=1))
             optimizer.zero_grad()
-            synthesis_error(depth, views).backward()
+            synthesis_error(rigid_error(depth, views), views).backward()
             optimizer.step()
         assert float(scale.detach().exp()) == pytest.approx(1, abs=0.05)
 
@@ -136,9 +138,11 @@ def test_driving_straight_on_tells_nothing_of_the_focal_length() -> None:
     depth = torch.full((1, 1, H, W), 8.0)
     source = texture()[..., 32:-32]
     target = warp(source, project(backproject(depth, INTRINSICS), ahead, INTRINSICS).grid)
-    right = synthesis_error(depth, make_views(target, source[None], ahead[None], INTRINSICS))
+    views = make_views(target, source[None], ahead[None], INTRINSICS)
+    right = synthesis_error(rigid_error(depth, views), views)
     lens = (INTRINSICS * torch.tensor([1.3, 1.3, 1.0, 1.0])).requires_grad_()
-    wrong = synthesis_error(depth, make_views(target, source[None], ahead[None], lens))
+    views = make_views(target, source[None], ahead[None], lens)
+    wrong = synthesis_error(rigid_error(depth, views), views)
     wrong.backward()
     assert float(wrong.detach()) == pytest.approx(float(right), abs=1e-4)
     assert lens.grad is not None and float(lens.grad[:, :2].abs().max()) < 1e-3

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from catseye.errors import UsageError
 from catseye.pretrain.clip_batch import ClipBatch
+from catseye.pretrain.crops import whole_clips
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.tasks import Encoded
@@ -58,7 +59,7 @@ def make_batch(count: int = 2, *, seed: int = 0) -> ClipBatch:
 
 def encode(encoder: Encoder, batch: ClipBatch) -> Encoded:
     clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
-    encoded = Encoded(batch, clean, encoder, jitter=lambda rgb: rgb)
+    encoded = Encoded(batch, clean, whole_clips(clean), encoder, jitter=lambda rgb: rgb)
     assert len(encoded.features) == 4  # computed here, and kept
     return encoded
 

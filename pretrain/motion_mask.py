@@ -1,0 +1,41 @@
+"""What does not stand still in the world, told from a single frame.
+
+A vehicle ahead at about one's own speed stays where it is in the picture while the road beneath it streams
+past. So where a frame's neighbours as they are explain it better than a rigid world seen from a moving camera
+does, something moves along: most often a vehicle. That comparison needs several frames and says little where
+there is no texture; a network that has to foretell it from one frame learns what such things look like. (The
+comparison is the auto-mask of Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV
+2019; teaching detectors by what moves: Lal et al., "MOD-UV", ECCV 2024.)
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_MARGIN = 0.03
+_SOFTNESS = 0.02
+_LEAST_SEEN = 0.6
+
+
+def motion_mask_loss(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
+    """Weighted binary cross-entropy (scalar) between logits of moving along and what the frames say.
+
+    Each place weighs as much as the two explanations differ beyond a margin, so that sky, tarmac and other
+    places where both hold teach nothing.
+
+    Args:
+        logits: (N, 1, h, w), with a gradient.
+        rigid: (N, 1, H, W) dissimilarity through depth and camera motion, infinite where no source sees the
+            place; see ``photometric.rigid_error``. H and W are multiples of h and w.
+        unmoved: (N, 1, H, W) dissimilarity of the sources as they are.
+    """
+    cell = rigid.shape[-1] // logits.shape[-1]
+    seen = rigid.isfinite()
+    share = F.avg_pool2d(seen.float(), cell)
+    gain = torch.where(seen, rigid - unmoved, torch.zeros_like(rigid)).detach()
+    gain = F.avg_pool2d(gain, cell) / share.clamp(min=_LEAST_SEEN)
+    weight = (gain.abs() - _MARGIN).clamp(min=0) * (share >= _LEAST_SEEN)
+    error = F.binary_cross_entropy_with_logits(logits, torch.sigmoid(gain / _SOFTNESS), reduction="none")
+    return (error * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -1,0 +1,57 @@
+"""The motion mask is taught by what the frames say, and by nothing where they say nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from catseye.pretrain.motion_mask import motion_mask_loss
+
+H, W = 8, 16
+
+
+def errors(left: float, right: float) -> Tensor:
+    """(1, 1, H, W) with one value in the left half and another in the right."""
+    both = torch.full((1, 1, H, W), left)
+    both[..., W // 2 :] = right
+    return both
+
+
+def gradient(rigid: Tensor, unmoved: Tensor) -> Tensor:
+    logits = torch.zeros(1, 1, H // 2, W // 2, requires_grad=True)
+    motion_mask_loss(logits, rigid, unmoved).backward()
+    assert logits.grad is not None
+    return logits.grad[0, 0]
+
+
+def test_what_looks_best_unmoved_is_taught_to_move_along() -> None:
+    taught = gradient(rigid=errors(0.4, 0.1), unmoved=errors(0.1, 0.4))
+    assert (taught[:, : W // 4] < 0).all(), "a vehicle ahead is to be marked"
+    assert (taught[:, W // 4 :] > 0).all(), "the road is not"
+
+
+def test_where_both_hold_nothing_is_taught() -> None:
+    taught = gradient(rigid=errors(0.4, 0.10), unmoved=errors(0.1, 0.11))
+    assert (taught[:, : W // 4] != 0).all() and (taught[:, W // 4 :] == 0).all()
+
+
+def test_what_no_source_sees_teaches_nothing() -> None:
+    rigid = errors(0.4, 0.4)
+    rigid[..., W // 2 :] = torch.inf
+    taught = gradient(rigid, errors(0.1, 0.1))
+    assert taught.isfinite().all()
+    assert (taught[:, : W // 4] < 0).all() and (taught[:, W // 4 :] == 0).all()
+
+
+def test_a_clearer_difference_weighs_more() -> None:
+    taught = gradient(rigid=errors(0.5, 0.2), unmoved=errors(0.1, 0.1))
+    assert taught[0, 0] < 3 * taught[0, -1] < 0
+
+
+def test_the_loss_falls_as_the_logits_agree() -> None:
+    rigid, unmoved = errors(0.4, 0.1), errors(0.1, 0.4)
+    right = torch.full((1, 1, H // 2, W // 2), 4.0)
+    right[..., W // 4 :] = -4.0
+    assert motion_mask_loss(right, rigid, unmoved) < 0.05
+    assert motion_mask_loss(-right, rigid, unmoved) > 3
+    assert motion_mask_loss(right, rigid, rigid) == 0
