@@ -147,6 +147,8 @@ def test_runs_of_one_name_are_told_apart(made: Made, tmp_path: Path) -> None:
         shutil.copytree(made.pretrained, run)
     names = [subject.name for subject in load_subjects(runs, open_dataset(made.dataset), seed=0)]
     assert names == ["a/untrained", "b/untrained", "untrained"]
+    alone = load_subjects(runs[:1], open_dataset(made.dataset), seed=0)
+    assert [subject.name for subject in alone] == ["a/untrained", "untrained"]
     with pytest.raises(UsageError, match="is named twice"):
         load_subjects([runs[0], runs[0]], open_dataset(made.dataset), seed=0)
 
