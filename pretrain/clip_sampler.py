@@ -45,6 +45,8 @@ class DrawOptions:
         flip: mirror half of the sequences left to right.
         seed: of every draw.
         learn_intrinsics: leave intrinsics NaN where no calibration tells them, for a task to learn.
+        shuffle_time: show the frames of a sequence in any order beside times that still rise: a control, in
+            which time teaches nothing.
 
     Raises:
         UsageError: a bound cannot be.
@@ -56,6 +58,7 @@ class DrawOptions:
     flip: bool = True
     seed: int = 0
     learn_intrinsics: bool = False
+    shuffle_time: bool = False
 
     def __post_init__(self) -> None:
         if self.frames < 2:
@@ -248,6 +251,8 @@ def _to_batch(sample: _Drawn, options: DrawOptions, *, size: tuple[int, int]) ->
     fx, fy, cx, cy = network_intrinsics(clip, width=width, height=height)
     if options.learn_intrinsics and calibrated_intrinsics(clip) is None:
         fx = fy = cx = cy = np.nan
+    if options.shuffle_time:
+        frames = frames[np.random.default_rng((options.seed, *chosen)).permutation(len(frames))]
     if sample.flip:
         frames, cx = np.ascontiguousarray(frames[:, :, ::-1]), 1 - cx
     times = clip.times_s[chosen] - clip.times_s[chosen[0]]

@@ -59,6 +59,8 @@ class FinetuneConfig(RunOptions):
         zoom: largest factor by which a still is enlarged or shrunk at random.
         encoder_lr_scale: the pretrained encoder's and depth decoder's learning rate in units of ``lr``; from
             scratch everything learns at ``lr``.
+        freeze_encoder: leave the encoder's weights as they start; its batch normalisation still measures the
+            stills.
         ema: decay of the average of weights and buffers that is kept.
         depth_weight: of the loss that keeps the pretrained depth.
         depth_share: which part of each batch that loss is taken of.
@@ -74,6 +76,7 @@ class FinetuneConfig(RunOptions):
     batch: int = 8
     zoom: float = 1.3
     encoder_lr_scale: float = 1.0
+    freeze_encoder: bool = False
     warmup: float = 0.05
     clip_norm: float = 10.0
     ema: float = 0.995
@@ -150,6 +153,7 @@ def finetune(
         neck_channels=config.neck_channels,
         start=start,
     )
+    detector.encoder.requires_grad_(not config.freeze_encoder)
     run_of = _Run(run, identity, config, progress)
     average, figures = _train(run_of, fabric, detector, stills, start)
     average.eval()

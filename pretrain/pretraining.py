@@ -71,6 +71,7 @@ class PretrainConfig(RunOptions):
         accumulate: batches whose mean gradient makes a step.
         recompute: save memory by computing the encoder's activations again in the backward pass.
         learn_intrinsics: have depth learn the lens of clips that have no calibration.
+        shuffle_time: a control that learns from frames in any order, see ``DrawOptions``.
         compile: have the encoder and the tasks' networks compiled by torch.compile; not with ``recompute``.
         workers: processes that decode clips; 0 decodes between steps.
 
@@ -89,6 +90,7 @@ class PretrainConfig(RunOptions):
     accumulate: int = 1
     recompute: bool = False
     learn_intrinsics: bool = False
+    shuffle_time: bool = False
     compile: bool = False
     workers: int = 2
 
@@ -124,6 +126,7 @@ class PretrainConfig(RunOptions):
             flip=self.flip,
             seed=self.seed,
             learn_intrinsics=self.learn_intrinsics,
+            shuffle_time=self.shuffle_time,
         )
 
     def as_json(self) -> dict[str, Any]:

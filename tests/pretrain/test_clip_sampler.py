@@ -100,6 +100,20 @@ def test_a_sample_is_what_the_clip_holds(memory_dataset: MakeDataset) -> None:
     torch.testing.assert_close(batch.intrinsics[0], torch.tensor([0.9, 1.35, 0.5, 0.5]))
 
 
+def test_shuffled_time_shows_the_same_frames_in_any_order(memory_dataset: MakeDataset) -> None:
+    dataset = memory_dataset()
+    plain, shuffled = (make_samples(dataset, flip=False, shuffle_time=told) for told in (False, True))
+    moved = 0
+    for index in range(12):
+        one, other = plain[index], shuffled[index]
+        assert torch.equal(one.times_s, other.times_s)
+        places = [next(k for k in range(4) if torch.equal(one.frames[k], frame)) for frame in other.frames]
+        assert sorted(places) == [0, 1, 2, 3]
+        assert torch.equal(shuffled[index].frames, other.frames)
+        moved += places != [0, 1, 2, 3]
+    assert moved > 6
+
+
 def test_mirroring_moves_the_optical_centre(memory_dataset: MakeDataset) -> None:
     dataset = memory_dataset()
     from dataclasses import replace

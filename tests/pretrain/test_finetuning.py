@@ -12,6 +12,7 @@ import torch
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, load_checkpoint, save_checkpoint
 from catseye.pretrain.depth_teacher import DepthTeacher
+from catseye.pretrain.detection_training import build_detector
 from catseye.pretrain.detector import load_detector
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.labels import read_coco
@@ -175,6 +176,26 @@ def test_what_was_pretrained_learns_at_its_own_rate_and_another_start_is_another
     assert weights and all(torch.allclose(after[name], before[name]) for name in weights)
     with pytest.raises(InputError, match="holds a run with pretrained_sha256"):
         finetune(None, tmp_path / "run", labels=labels, config=config)
+
+
+def test_a_frozen_encoder_keeps_its_weights(labelled: Path, tmp_path: Path) -> None:
+    moved = {}
+    for name, frozen in (("frozen", True), ("taught", False)):
+        config = replace(TINY, freeze_encoder=frozen)
+        finetune(None, tmp_path / name, labels=labelled / "labels.json", config=config)
+        torch.manual_seed(config.seed)
+        fresh = build_detector("resnet10t", ("vehicle",), embedding_dim=32, neck_channels=64, start=None)
+        _, state = load_checkpoint(tmp_path / name)
+        moved[name] = {
+            part: any(
+                not torch.equal(weight, state[key])
+                for key, weight in fresh.named_parameters()
+                if key.startswith(part)
+            )
+            for part in ("encoder", "neck", "head")
+        }
+    assert moved["taught"] == {"encoder": True, "neck": True, "head": True}
+    assert moved["frozen"] == {"encoder": False, "neck": True, "head": True}
 
 
 @pytest.mark.parametrize(
