@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""Is pretraining on unlabelled clips worth anything where labels are few? On real stills, beside scratch.
+
+    python scripts/bench/real_stills.py --data DIR [--out DIR] [--rows …] [--stills N …] [--seeds N] [--json]
+    python scripts/bench/real_stills.py --data DIR --schedule [--steps N …]
+
+DIR holds ``video/*.mp4`` and ``detection/tusimple_supp_640x360``. Encoders are pretrained on the videos
+alone, detectors fine-tuned on the first N stills of ``train.txt`` after a shuffle by seed, and measured on all of
+``test.txt``: AP50 of objects at least 10 pixels tall. A seed is one for everything: stills, weights, order.
+
+Rows: ``frozen``, a random encoder whose weights stay; ``scratch``, a random one that learns; ``order``,
+``future`` and ``depth``, pretrained by one task; ``joint``, by all three; ``shuffled``, the same with the
+frames of a clip in any order, so that time teaches nothing.
+
+The schedule was fixed beforehand: ``--schedule`` trains from scratch for several lengths on stills of
+``train.txt`` that look unlike those in ``real_stills_held_out.txt``, and measures on the latter. (Those are
+five of twelve clusters of thumbnails by k-means, the five farthest from the rest, since nothing tells which
+stills are of one drive.)
+
+Bounds, with 78 stills: ``joint`` beats ``scratch`` in every seed, in the mean by 1.3 times and by 0.03.
+Each finished row and seed is a line in ``results/``, so that the table can grow over days. Exits 1 when a
+bound is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from case_results import config_of, run_cases
+
+from catseye.capture.ingestion import ingest
+from catseye.console import print_table, progress_bars
+from catseye.pretrain.finetuning import FinetuneConfig, finetune
+from catseye.pretrain.pretraining import PretrainConfig, pretrain
+from catseye.progress import Progress
+
+RESULTS = Path(__file__).with_name("results") / "real_stills.jsonl"
+HELD_OUT = Path(__file__).with_name("real_stills_held_out.txt")
+FIGURE = "ap50_h10"
+BOUND_RATIO, BOUND_DIFFERENCE = 1.3, 0.03
+STILLS = 78
+
+SIZE = (448, 256)
+PRETRAINING = PretrainConfig(
+    encoder="regnetx_002",
+    steps=1600,
+    batch=4,
+    shortest_s=0.04,
+    longest_s=0.16,
+    crop_width=256,
+    crop_height=160,
+    workers=1,
+)
+FINETUNING = FinetuneConfig(
+    encoder=PRETRAINING.encoder,
+    width=SIZE[0],
+    height=SIZE[1],
+    steps=2400,
+    batch=12,
+    lr=2e-3,
+    crop_width=224,
+    crop_height=128,
+    save_every=400,
+)
+SCHEDULES = (600, 1200, 2400, 4800)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row does before labels are seen, and with its encoder after that."""
+
+    name: str
+    tasks: tuple[str, ...] = ()
+    shuffle_time: bool = False
+    frozen: bool = False
+
+
+ROWS = (
+    Row("frozen", frozen=True),
+    Row("scratch"),
+    Row("order", tasks=("order",)),
+    Row("future", tasks=("future",)),
+    Row("depth", tasks=("depth",)),
+    Row("joint", tasks=("order", "future", "depth")),
+    Row("shuffled", tasks=("order", "future", "depth"), shuffle_time=True),
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where the data is, where runs go, and who is told of progress."""
+
+    data: Path
+    out: Path
+    progress: Progress
+
+    @property
+    def stills(self) -> Path:
+        return self.data / "detection" / "tusimple_supp_640x360"
+
+    def names(self, file: str) -> list[str]:
+        return (self.stills / file).read_text().split()
+
+
+def pretraining_of(row: Row, seed: int) -> PretrainConfig:
+    return replace(PRETRAINING, tasks=row.tasks, shuffle_time=row.shuffle_time, seed=seed)
+
+
+def pretrained(row: Row, seed: int, work: Work) -> Path | None:
+    """The row's pretrained run, made where it is not there yet; None for rows without."""
+    if not row.tasks:
+        return None
+    dataset = ingest(
+        sorted((work.data / "video").glob("*.mp4")),
+        work.out / "dataset",
+        width=SIZE[0],
+        height=SIZE[1],
+        validation_fraction=0,
+        progress=work.progress,
+    )
+    run = work.out / f"{row.name}-{seed}"
+    pretrain(dataset, run, pretraining_of(row, seed), progress=work.progress)
+    return run
+
+
+def detect(
+    name: str,
+    train: Sequence[str],
+    test: Sequence[str],
+    config: FinetuneConfig,
+    start: Path | None,
+    work: Work,
+) -> dict[str, float]:
+    """Average precisions after fine-tuning on some stills, on others."""
+    folder = work.out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    lists = {}
+    for part, names in (("train", train), ("test", test)):
+        lists[part] = folder / f"{part}.txt"
+        lists[part].write_text("".join(f"{still}\n" for still in names))
+    info = finetune(
+        start,
+        folder / "run",
+        labels=work.stills / "instances_coco.json",
+        images=work.stills / "images",
+        train_list=lists["train"],
+        test_list=lists["test"],
+        config=config,
+        progress=work.progress,
+    )
+    return {key: value for key, value in info.metrics.items() if key.startswith("ap")}
+
+
+def few(names: Sequence[str], count: int, seed: int) -> list[str]:
+    """The first of the names after a shuffle by seed."""
+    shuffled = list(names)
+    random.Random(seed).shuffle(shuffled)
+    return shuffled[:count]
+
+
+def measure_row(row: Row, seed: int, count: int, work: Work) -> dict[str, float]:
+    config = replace(FINETUNING, seed=seed, freeze_encoder=row.frozen)
+    names = few(work.names("train.txt"), count, seed)
+    case = f"{row.name}-{seed}-{count}-stills"
+    return detect(case, names, work.names("test.txt"), config, pretrained(row, seed, work), work)
+
+
+def measure_schedule(steps: int, seed: int, work: Work) -> dict[str, float]:
+    """From scratch on stills that look unlike the held-out ones, measured on those."""
+    held_out = HELD_OUT.read_text().split()
+    others = [name for name in work.names("train.txt") if name not in set(held_out)]
+    config = replace(FINETUNING, seed=seed, steps=steps)
+    return detect(f"schedule-{steps}-{seed}", few(others, STILLS, seed), held_out, config, None, work)
+
+
+def row_config(row: Row, count: int) -> str:
+    """Hash of what decides a row's figures. Not of the code: a line names its commit."""
+    learned = pretraining_of(row, 0).as_json() if row.tasks else {}
+    return config_of((row, count, learned, asdict(replace(FINETUNING, seed=0))), ())
+
+
+def table(
+    rows: Sequence[Row], counts: Sequence[int], seeds: Sequence[int], work: Work
+) -> list[dict[str, Any]]:
+    """Figures of every row and count, one entry each."""
+    entries = []
+    for count in counts:
+        for row in rows:
+            figures = run_cases(
+                f"{row.name}, {count} stills",
+                seeds,
+                config=row_config(row, count),
+                results=RESULTS,
+                run=lambda seed, row=row, count=count: measure_row(row, seed, count, work),
+            )
+            entries.append({"row": row.name, "stills": count, "ap": [found[FIGURE] for found in figures]})
+    return entries
+
+
+def compare(entries: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Lines of the printed table, each row beside scratch with as many stills."""
+    scratch = {entry["stills"]: entry["ap"] for entry in entries if entry["row"] == "scratch"}
+    lines = []
+    for entry in entries:
+        found, base = np.array(entry["ap"]), scratch.get(entry["stills"])
+        beside = (
+            ("", "") if base is None else (f"{found.mean() / np.mean(base):.2f}", f"{np.sum(found > base)}")
+        )
+        each = " ".join(f"{value:.3f}" for value in found)
+        lines.append(
+            (entry["row"], str(entry["stills"]), f"{found.mean():.3f} ± {found.std():.3f}", *beside, each)
+        )
+    return lines
+
+
+def passed(entries: Sequence[dict[str, Any]]) -> bool:
+    """Whether the joint row keeps its bounds against scratch."""
+    found = {entry["row"]: np.array(entry["ap"]) for entry in entries if entry["stills"] == STILLS}
+    if not {"joint", "scratch"} <= set(found):
+        return False
+    joint, scratch = found["joint"], found["scratch"]
+    gain = joint.mean() - scratch.mean()
+    return bool(
+        (joint > scratch).all() and joint.mean() >= BOUND_RATIO * scratch.mean() and gain >= BOUND_DIFFERENCE
+    )
+
+
+def main() -> int:
+    names = [row.name for row in ROWS]
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with video/ and detection/")
+    parser.add_argument("--out", type=Path, default=Path("runs/real_stills"), help="folder for everything")
+    parser.add_argument("--rows", nargs="+", choices=names, default=names)
+    parser.add_argument("--stills", nargs="+", type=int, default=[STILLS])
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--schedule", action="store_true", help="the scratch curve on held-out stills instead"
+    )
+    parser.add_argument("--steps", nargs="+", type=int, default=SCHEDULES, help="lengths for --schedule")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    seeds = range(arguments.first_seed, arguments.seeds)
+    with progress_bars() as progress:
+        work = Work(arguments.data, arguments.out, progress)
+        if arguments.schedule:
+            entries = [
+                {
+                    "row": "scratch",
+                    "steps": steps,
+                    "ap": [
+                        found[FIGURE]
+                        for found in run_cases(
+                            f"schedule, {steps} steps",
+                            seeds,
+                            config=config_of((STILLS, asdict(replace(FINETUNING, seed=0, steps=steps))), ()),
+                            results=RESULTS,
+                            run=lambda seed, steps=steps: measure_schedule(steps, seed, work),
+                        )
+                    ],
+                }
+                for steps in arguments.steps
+            ]
+        else:
+            rows = [row for row in ROWS if row.name in arguments.rows]
+            entries = table(rows, arguments.stills, seeds, work)
+    held = arguments.schedule or passed(entries)
+    if arguments.json:
+        print(json.dumps({"cases": entries, "passed": held}, indent=2))
+    elif arguments.schedule:
+        lines = [(str(e["steps"]), " ".join(f"{value:.3f}" for value in e["ap"])) for e in entries]
+        print_table("From scratch, held-out stills of train.txt", ("steps", FIGURE), lines)
+    else:
+        head = ("row", "stills", f"{FIGURE}, mean", "of scratch", "seeds won", "by seed")
+        print_table(f"{len(seeds)} seeds; bounds {'kept' if held else 'MISSED'}", head, compare(entries))
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
