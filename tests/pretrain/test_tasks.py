@@ -257,7 +257,7 @@ def test_the_network_is_taught_the_motion_that_pictures_tell() -> None:
     aligned.shortfall.backward()
     assert motion.grad is not None
     yaw_or_right = motion.grad[..., 1] + motion.grad[..., 3]
-    assert float(aligned.shortfall) > 0.1 and (yaw_or_right < 0).float().mean() > 0.8
+    assert float(aligned.shortfall.detach()) > 0.1 and (yaw_or_right < 0).float().mean() > 0.8
 
 
 def test_depth_grows_with_the_focal_length_and_does_not_teach_it() -> None:
