@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -53,10 +52,10 @@ def test_the_motion_is_found_from_a_rough_start() -> None:
 def test_what_moves_by_itself_and_exposure_matter_little() -> None:
     source = texture()
     target = 0.05 + target_of(source, DRIVE)
-    target[..., 20:36, 50:70] = texture(1)[..., 20:36, 50:70]
+    target[..., 24:, 40:] = texture(1)[..., 24:, 40:]
     start = rigid_transform(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, -1.2]]))
     found = align(target, source, road(), start, INTRINSICS)
-    assert turn_missed(found, DRIVE) < 0.1
+    assert turn_missed(found, DRIVE) < 0.05
 
 
 def test_a_start_that_cannot_be_bettered_stays() -> None:
@@ -65,14 +64,10 @@ def test_a_start_that_cannot_be_bettered_stays() -> None:
     torch.testing.assert_close(align(flat, flat, road(), start, INTRINSICS), start)
 
 
-@pytest.mark.parametrize("scale", [0.02, 1.0, 40.0])
-def test_pictures_of_different_things_stay_in_view(scale: float) -> None:
-    """To look past the other picture would leave no error at all."""
-    start = rigid_transform(torch.zeros(1, 6))
-    found = align(texture(3), texture(2), road() * scale, start, INTRINSICS)
-    seen = project(backproject(road() * scale, INTRINSICS), found, INTRINSICS)
-    assert found.isfinite().all()
-    assert seen.inside.float().mean() > 0.3
+def test_too_small_an_overlap_is_not_believed() -> None:
+    """Looking to the side by 46° leaves a quarter of the other picture; looking past it, no error at all."""
+    start = rigid_transform(torch.tensor([[0.0, 0.8, 0.0, 0.0, 0.0, 0.0]]))
+    assert torch.equal(align(texture(3), texture(2), road(), start, INTRINSICS), start)
 
 
 def test_depth_that_is_no_number_leaves_the_start() -> None:
