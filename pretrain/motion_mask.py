@@ -17,13 +17,14 @@ from torch import Tensor
 _MARGIN = 0.03
 _SOFTNESS = 0.02
 _LEAST_SEEN = 0.6
+_PRIOR = 0.02
 
 
 def motion_mask_loss(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
     """Weighted binary cross-entropy (scalar) between logits of moving along and what the frames say.
 
-    Each place weighs as much as the two explanations differ beyond a margin, so that sky, tarmac and other
-    places where both hold teach nothing.
+    Each place weighs as much as the two explanations differ beyond a margin. Where both hold, in the sky or
+    on bare tarmac, a slight pull towards standing still is all there is.
 
     Args:
         logits: (N, 1, h, w), with a gradient.
@@ -38,4 +39,5 @@ def motion_mask_loss(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
     gain = F.avg_pool2d(gain, cell) / share.clamp(min=_LEAST_SEEN)
     weight = (gain.abs() - _MARGIN).clamp(min=0) * (share >= _LEAST_SEEN)
     error = F.binary_cross_entropy_with_logits(logits, torch.sigmoid(gain / _SOFTNESS), reduction="none")
-    return (error * weight).sum() / weight.sum().clamp(min=1e-6)
+    told = (error * weight).sum() / weight.sum().clamp(min=1e-6)
+    return told + _PRIOR * F.softplus(logits).mean()

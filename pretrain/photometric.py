@@ -140,12 +140,16 @@ def rigid_error(depth: Tensor, views: Views) -> Tensor:
     return best
 
 
-def synthesis_error(rigid: Tensor, views: Views) -> Tensor:
+def synthesis_error(rigid: Tensor, views: Views, still: Tensor) -> Tensor:
     """Mean (scalar) of ``rigid_error`` (N, 1, H, W) over places that it explains better than standing still.
 
     The others count as unmoved, and so teach nothing: they stand still, or move with the camera, or are seen
     in no source.
+
+    Args:
+        still: (N, 1, h, w), how sure it is that a place does not move by itself, 0 … 1; it is its weight.
     """
     # Noise breaks ties between views of what has no texture.
     unmoved = views.unmoved + _TIE_BREAK * torch.randn_like(views.unmoved)
-    return torch.minimum(rigid, unmoved).mean()
+    still = F.interpolate(still, size=rigid.shape[-2:], mode="bilinear", align_corners=False)
+    return (torch.minimum(rigid, unmoved) * still).sum() / still.sum().clamp(min=1e-6)

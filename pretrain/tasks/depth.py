@@ -98,6 +98,9 @@ class DepthDecoder(nn.Module):
 class Depth(Task):
     """Learns depth of a sequence's frames by synthesising each from two others.
 
+    What moves by itself misleads that: a vehicle ahead at one's own speed looks infinitely far. A mask of
+    what moves, foretold from the single frame, takes it out, and smoothness gives it the depth around it.
+
     A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
     come near enough, and to tell the distance where no speed does. Where no calibration tells the intrinsics,
     NaN in the batch, they are learned too; driving straight on shows nothing of them, it takes turns.
@@ -124,12 +127,13 @@ class Depth(Task):
                 torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics), encoded.clips.windows
             )
             aligned = aligned_motion(motion, halved(clean, 1), inverses[0], intrinsics, batch)
+            still = 1 - moving.detach().sigmoid()
             errors, unmoved, roughness = [], [], []
             for level, inverse in enumerate(inverses):
                 views = views_of(halved(clean, level), aligned.transforms, intrinsics)
                 depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
                 rigid = rigid_error(depth, views)
-                errors.append(synthesis_error(rigid, views))
+                errors.append(synthesis_error(rigid, views, still))
                 if level == 0:
                     mask = motion_mask_loss(moving, rigid, views.unmoved)
                 unmoved.append(views.unmoved.mean())

@@ -5,8 +5,9 @@
     python scripts/bench/real_stills.py --data DIR --schedule [--steps N …]
 
 DIR holds ``video/*.mp4`` and ``detection/tusimple_supp_640x360``. Encoders are pretrained on the videos
-alone, detectors fine-tuned on the first N stills of ``train.txt`` after a shuffle by seed, and measured on all of
-``test.txt``: AP50 of objects at least 10 pixels tall. A seed is one for everything: stills, weights, order.
+alone, detectors fine-tuned on the first N stills of ``train.txt`` after a shuffle by seed, and measured on
+all of ``test.txt``: AP50 of objects at least 10 pixels tall. A seed is one for everything: stills, weights,
+order.
 
 Rows: ``frozen``, a random encoder whose weights stay; ``scratch``, a random one that learns; ``order``,
 ``future`` and ``depth``, pretrained by one task; ``joint``, by all three; ``shuffled``, the same with the

@@ -1,4 +1,4 @@
-"""The motion mask is taught by what the frames say, and by nothing where they say nothing."""
+"""The motion mask is taught by what the frames say; where they say nothing, things stand still."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ def test_what_looks_best_unmoved_is_taught_to_move_along() -> None:
     assert (taught[:, W // 4 :] > 0).all(), "the road is not"
 
 
-def test_where_both_hold_nothing_is_taught() -> None:
+def test_where_both_hold_standing_still_is_assumed() -> None:
     taught = gradient(rigid=errors(0.4, 0.10), unmoved=errors(0.1, 0.11))
-    assert (taught[:, : W // 4] != 0).all() and (taught[:, W // 4 :] == 0).all()
+    assert (taught[:, : W // 4] < 0).all()
+    assert (taught[:, W // 4 :] > 0).all() and (taught[:, W // 4 :] < -0.05 * taught[0, 0]).all()
 
 
-def test_what_no_source_sees_teaches_nothing() -> None:
+def test_what_no_source_sees_says_nothing() -> None:
     rigid = errors(0.4, 0.4)
     rigid[..., W // 2 :] = torch.inf
     taught = gradient(rigid, errors(0.1, 0.1))
     assert taught.isfinite().all()
-    assert (taught[:, : W // 4] < 0).all() and (taught[:, W // 4 :] == 0).all()
+    assert (taught[:, : W // 4] < 0).all()
+    assert (taught[:, W // 4 :].abs() < -0.05 * taught[0, 0]).all()
 
 
 def test_a_clearer_difference_weighs_more() -> None:
@@ -52,6 +54,6 @@ def test_the_loss_falls_as_the_logits_agree() -> None:
     rigid, unmoved = errors(0.4, 0.1), errors(0.1, 0.4)
     right = torch.full((1, 1, H // 2, W // 2), 4.0)
     right[..., W // 4 :] = -4.0
-    assert motion_mask_loss(right, rigid, unmoved) < 0.05
+    assert motion_mask_loss(right, rigid, unmoved) < 0.1
     assert motion_mask_loss(-right, rigid, unmoved) > 3
-    assert motion_mask_loss(right, rigid, rigid) == 0
+    assert motion_mask_loss(-8 * torch.ones_like(right), rigid, rigid) < 1e-3

@@ -22,6 +22,7 @@ from catseye.pretrain.pose import rigid_transform
 H, W = 48, 64
 INTRINSICS = torch.tensor([[0.8, 0.8 * W / H, 0.45, 0.55]])
 FOCAL_PX = 0.8 * W
+STILL = torch.ones(1, 1, H // 4, W // 4)
 
 
 def texture(seed: int = 0) -> Tensor:
@@ -77,7 +78,8 @@ def test_the_right_depth_explains_the_picture_best() -> None:
     )
     candidates = [3.0, 5.0, 8.0, 12.0, 25.0]
     errors = [
-        float(synthesis_error(rigid_error(torch.full((1, 1, H, W), d), views), views)) for d in candidates
+        float(synthesis_error(rigid_error(torch.full((1, 1, H, W), d), views), views, STILL))
+        for d in candidates
     ]
     assert candidates[errors.index(min(errors))] == depth
     assert min(errors) < 0.2 * float(views.unmoved.mean())
@@ -89,15 +91,29 @@ def test_a_picture_that_stands_still_teaches_nothing() -> None:
         picture, torch.stack((picture, picture)), torch.stack((sideways(1), sideways(-1))), INTRINSICS
     )
     depth = torch.full((1, 1, H, W), 8.0, requires_grad=True)
-    synthesis_error(rigid_error(depth, views), views).backward()
+    synthesis_error(rigid_error(depth, views), views, STILL).backward()
     assert depth.grad is not None
     assert (depth.grad == 0).float().mean() > 0.99
+
+
+def test_what_moves_by_itself_has_no_say() -> None:
+    wide = texture()
+    views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(0.5)[None], INTRINSICS)
+    rigid = rigid_error(torch.full((1, 1, H, W), 8.0), views)
+    left, right = torch.zeros_like(STILL), torch.zeros_like(STILL)
+    left[..., : W // 8], right[..., W // 8 :] = 1.0, 1.0
+    worse = rigid.clone()
+    worse[..., W // 2 + 4 :] = views.unmoved[..., W // 2 + 4 :]
+    assert synthesis_error(worse, views, left) == pytest.approx(
+        float(synthesis_error(rigid, views, left)), abs=1e-5
+    )
+    assert synthesis_error(worse, views, right) > 1.1 * synthesis_error(rigid, views, right)
 
 
 def test_pixels_out_of_view_count_as_unmoved() -> None:
     wide = texture()
     views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(1e4)[None], INTRINSICS)
-    error = synthesis_error(rigid_error(torch.full((1, 1, H, W), 8.0), views), views)
+    error = synthesis_error(rigid_error(torch.full((1, 1, H, W), 8.0), views), views, STILL)
     torch.testing.assert_close(error, views.unmoved.mean(), atol=1e-4, rtol=0)
 
 
@@ -128,7 +144,7 @@ def test_rotation_tells_the_focal_length() -> None:
             focal = INTRINSICS[:, :2] * scale.exp()
             views = make_views(target, source[None], turn[None], torch.cat((focal, INTRINSICS[:, 2:]), dim=1))
             optimizer.zero_grad()
-            synthesis_error(rigid_error(depth, views), views).backward()
+            synthesis_error(rigid_error(depth, views), views, STILL).backward()
             optimizer.step()
         assert float(scale.detach().exp()) == pytest.approx(1, abs=0.05)
 
@@ -139,10 +155,10 @@ def test_driving_straight_on_tells_nothing_of_the_focal_length() -> None:
     source = texture()[..., 32:-32]
     target = warp(source, project(backproject(depth, INTRINSICS), ahead, INTRINSICS).grid)
     views = make_views(target, source[None], ahead[None], INTRINSICS)
-    right = synthesis_error(rigid_error(depth, views), views)
+    right = synthesis_error(rigid_error(depth, views), views, STILL)
     lens = (INTRINSICS * torch.tensor([1.3, 1.3, 1.0, 1.0])).requires_grad_()
     views = make_views(target, source[None], ahead[None], lens)
-    wrong = synthesis_error(rigid_error(depth, views), views)
+    wrong = synthesis_error(rigid_error(depth, views), views, STILL)
     wrong.backward()
     assert float(wrong.detach()) == pytest.approx(float(right), abs=1e-4)
     assert lens.grad is not None and float(lens.grad[:, :2].abs().max()) < 1e-3
