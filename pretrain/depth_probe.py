@@ -59,7 +59,7 @@ def depth_pairs(
     task = network.task("depth")
     assert isinstance(task, Depth)
     with fast():
-        inverse = task.decoder(network.encode(to_rgb(picture[None])))[0][0, 0]
+        inverse = task.decoder(network.encode(to_rgb(picture[None]))).inverses[0][0, 0]
     height, width = picture.shape[:2]
     focal = network_intrinsics(clip, width=width, height=height)[0]
     depth = (canonical_depth(inverse) * focal).float().numpy()

@@ -39,7 +39,7 @@ class DepthTeacher(nn.Module):
         """Inverse canonical depth (B, 1, h, w) of pictures (B, 3, H, W) in [0, 1] of any size."""
         if rgb.shape[-2:] != self.size:
             rgb = F.interpolate(rgb, size=self.size, mode="area")
-        finest: Tensor = self.decoder(self.encoder(rgb))[0]
+        finest: Tensor = self.decoder(self.encoder(rgb)).inverses[0]
         return finest.float()
 
 

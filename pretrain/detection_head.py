@@ -21,6 +21,9 @@ from catseye.pretrain.layers import conv_bn_relu
 STRIDE = 4
 """Network pixels a cell of the dense map."""
 
+NECK_CHANNELS = 64
+"""Width of neck and head where nothing else is said."""
+
 _PRIOR = 0.01
 _LARGEST_LOG_CELLS = 6.0
 _REACHES = (3, 5, 9)
@@ -38,6 +41,18 @@ class HeadOutputs(NamedTuple):
     one_logits: Tensor
     many_logits: Tensor
     boxes: Tensor
+
+
+class TrainingOutputs(NamedTuple):
+    """What is needed to teach the detector; see ``HeadOutputs`` for the first three.
+
+    ``inverse_depth`` is (b, 1, h, w), the inverse of canonical depth, of the first b pictures only.
+    """
+
+    one_logits: Tensor
+    many_logits: Tensor
+    boxes: Tensor
+    inverse_depth: Tensor | None
 
 
 class Neck(nn.Module):

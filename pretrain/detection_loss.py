@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
 from catseye.pretrain.assignment import inside, one_to_many, one_to_one
-from catseye.pretrain.detector import TrainingOutputs
+from catseye.pretrain.detection_head import TrainingOutputs
 
 _BOX_WEIGHT = 2.0
 _FOCUS = 2.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.stills import Batch
 from catseye.pretrain.training import Schedule, parameter_groups
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,20 +56,43 @@ def build_detector(
 ) -> Detector:
     """A detector with the weights of ``start`` where there are any, and random ones elsewhere.
 
-    Only what will be taught takes gradients: depth's coarser outputs never, depth itself only where the start
-    has it.
+    A start that learned objects has a neck and a head too; they serve where they are of the width asked for,
+    each class as the one class of what moves. Only what will be taught takes gradients: depth's coarser
+    outputs never, depth itself only where the start has it.
     """
     detector = Detector(
         Encoder(encoder), classes=classes, embedding_dim=embedding_dim, neck_channels=neck_channels
     )
     if start is not None:
         detector.encoder.load_state_dict(submodule_state(start.state, "encoder"))
+        _take_objects(detector, start.state, neck_channels=neck_channels)
     if start is not None and start.has_depth:
         detector.depth.load_state_dict(decoder_state(start.state))
         detector.depth.heads[1:].requires_grad_(False)
     else:
         detector.depth.requires_grad_(False)
     return detector
+
+
+def _take_objects(detector: Detector, state: Mapping[str, Tensor], *, neck_channels: int) -> None:
+    """Start neck and head from those of the task ``objects``, if there are any of that width."""
+    neck, head = (submodule_state(dict(state), f"objects.{part}") for part in ("neck", "head"))
+    if not neck:
+        return
+    if neck["laterals.0.weight"].shape[0] != neck_channels:
+        _LOG.warning(
+            "the pretrained neck has %d channels, not %d: neck and head begin anew",
+            neck["laterals.0.weight"].shape[0],
+            neck_channels,
+        )
+        return
+    classes = len(detector.classes)
+    for layer in ("many", "one"):
+        for part in ("weight", "bias"):
+            one = head[f"{layer}.{part}"]
+            head[f"{layer}.{part}"] = one.expand(classes, *one.shape[1:]).clone()
+    detector.neck.load_state_dict(neck)
+    detector.head.load_state_dict(head)
 
 
 def learning_groups(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from catseye.errors import InputError
 from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, load_checkpoint
-from catseye.pretrain.detection_head import STRIDE, Head, Neck
+from catseye.pretrain.detection_head import NECK_CHANNELS, STRIDE, Head, Neck, TrainingOutputs
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.tasks.depth import DepthDecoder, canonical_depth
 
@@ -34,18 +34,6 @@ class DenseOutputs(NamedTuple):
     boxes: Tensor
     embeddings: Tensor
     depth: Tensor
-
-
-class TrainingOutputs(NamedTuple):
-    """What is needed to teach the detector; see ``HeadOutputs`` for the first three.
-
-    ``inverse_depth`` is (b, 1, h, w), the inverse of canonical depth, of the first b pictures only.
-    """
-
-    one_logits: Tensor
-    many_logits: Tensor
-    boxes: Tensor
-    inverse_depth: Tensor | None
 
 
 class Decoded(NamedTuple):
@@ -77,7 +65,12 @@ class Detector(nn.Module):
     """
 
     def __init__(
-        self, encoder: Encoder, *, classes: Sequence[str], embedding_dim: int = 32, neck_channels: int = 64
+        self,
+        encoder: Encoder,
+        *,
+        classes: Sequence[str],
+        embedding_dim: int = 32,
+        neck_channels: int = NECK_CHANNELS,
     ) -> None:
         super().__init__()
         self.classes = tuple(classes)
@@ -92,7 +85,7 @@ class Detector(nn.Module):
         features = self.encoder(rgb)
         head = self.head(self.neck(features))
         embeddings = self.embedding(features[_EMBEDDED_LEVEL], size=head.boxes.shape[-2:])
-        depth = canonical_depth(self.depth(features)[0].float()).squeeze(1)
+        depth = canonical_depth(self.depth(features).inverses[0].float()).squeeze(1)
         return DenseOutputs(head.one_logits.float(), head.boxes, embeddings.float(), depth)
 
     def training_outputs(self, rgb: Tensor, *, depths: int) -> TrainingOutputs:
@@ -104,7 +97,7 @@ class Detector(nn.Module):
             one_logits=head.one_logits.float(),
             many_logits=head.many_logits.float(),
             boxes=head.boxes,
-            inverse_depth=self.depth([level[:depths] for level in features])[0] if depths else None,
+            inverse_depth=self.depth([level[:depths] for level in features]).inverses[0] if depths else None,
         )
 
 
@@ -170,7 +163,7 @@ def load_detector(run: str | Path) -> tuple[Detector, CheckpointInfo]:
         Encoder(info.encoder),
         classes=info.classes,
         embedding_dim=info.config.get("embedding_dim", 32),
-        neck_channels=info.config.get("neck_channels", 64),
+        neck_channels=info.config.get("neck_channels", NECK_CHANNELS),
     )
     try:
         detector.load_state_dict(state)

@@ -21,6 +21,7 @@ from catseye.files import sha256_of
 from catseye.pretrain.augment import Still
 from catseye.pretrain.checkpoint import CheckpointInfo, save_checkpoint
 from catseye.pretrain.depth_teacher import DepthTeacher
+from catseye.pretrain.detection_head import NECK_CHANNELS
 from catseye.pretrain.detection_pictures import save_detection_pictures
 from catseye.pretrain.detection_training import (
     DetectionTraining,
@@ -72,7 +73,7 @@ class FinetuneConfig(RunOptions):
     width: int = 320
     height: int = 192
     embedding_dim: int = 32
-    neck_channels: int = 64
+    neck_channels: int = NECK_CHANNELS
     batch: int = 8
     zoom: float = 1.3
     encoder_lr_scale: float = 1.0

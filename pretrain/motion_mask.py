@@ -5,10 +5,12 @@ past. So where a frame's neighbours as they are explain it better than a rigid w
 does, something moves along: most often a vehicle. That comparison needs several frames and says little where
 there is no texture; a network that has to foretell it from one frame learns what such things look like. (The
 comparison is the auto-mask of Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV
-2019; teaching detectors by what moves: Lal et al., "MOD-UV", ECCV 2024.)
+2019.)
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,9 @@ from torch import Tensor
 _MARGIN = 0.03
 _SOFTNESS = 0.02
 _LEAST_SEEN = 0.6
+_MOST_GAIN = 0.2
+_BLUR = 5
+_MOST_LOGIT = 4.6
 _PRIOR = 0.02
 
 
@@ -41,3 +46,26 @@ def motion_mask_loss(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
     error = F.binary_cross_entropy_with_logits(logits, torch.sigmoid(gain / _SOFTNESS), reduction="none")
     told = (error * weight).sum() / weight.sum().clamp(min=1e-6)
     return told + _PRIOR * F.softplus(logits).mean()
+
+
+class Compared(NamedTuple):
+    """What was foretold of N frames and what their neighbours say, without gradients; see
+    ``motion_mask_loss``."""
+
+    logits: Tensor
+    rigid: Tensor
+    unmoved: Tensor
+
+
+def moving_probability(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
+    """Probability (N, 1, H / 2, W / 2) of moving along: the frame's own word and its neighbours', as if they
+    were independent, so that their log-odds add up.
+
+    Args:
+        logits, rigid, unmoved: as for ``motion_mask_loss``.
+    """
+    gain = torch.where(rigid.isfinite(), rigid - unmoved, torch.zeros_like(rigid))
+    gain = F.avg_pool2d(gain.clamp(-_MOST_GAIN, _MOST_GAIN), 2)
+    gain = F.avg_pool2d(gain, _BLUR, stride=1, padding=_BLUR // 2, count_include_pad=False)
+    foretold = F.interpolate(logits, size=gain.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.sigmoid(foretold.clamp(-_MOST_LOGIT, _MOST_LOGIT) + gain / _SOFTNESS)

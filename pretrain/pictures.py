@@ -44,5 +44,5 @@ def save_depth_pictures(network: PretextModel, samples: ClipSamples, folder: Pat
     for number in range(_PICTURES):
         frame = samples[number].frames[:1].to(device)
         maps = network.encode(frame.permute(0, 3, 1, 2).float() / 255)
-        depth = canonical_depth(task.decoder(maps)[0])[0, 0].cpu().numpy()
+        depth = canonical_depth(task.decoder(maps).inverses[0])[0, 0].cpu().numpy()
         save_png(folder / f"depth-{number}.png", depth_picture(frame[0].cpu().numpy(), depth))

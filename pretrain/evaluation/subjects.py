@@ -82,7 +82,7 @@ def depth_map(subject: Subject, frame: Image) -> NDArray[np.float32]:
     assert subject.pretext is not None
     task = subject.pretext.task("depth")
     assert isinstance(task, Depth)
-    inverse = task.decoder(subject.pretext.encode(frames))[0]
+    inverse = task.decoder(subject.pretext.encode(frames)).inverses[0]
     return np.asarray(canonical_depth(inverse)[0, 0].numpy(), dtype=np.float32)
 
 

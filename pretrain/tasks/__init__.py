@@ -5,6 +5,7 @@ from __future__ import annotations
 from catseye.pretrain.tasks.dense import Dense
 from catseye.pretrain.tasks.depth import Depth
 from catseye.pretrain.tasks.future import Future
+from catseye.pretrain.tasks.objects import Objects
 from catseye.pretrain.tasks.order import Order
 from catseye.pretrain.tasks.pixels import Pixels
 from catseye.pretrain.tasks.simclr import SimCLR
@@ -15,6 +16,7 @@ TASKS: dict[str, type[Task]] = {
     "order": Order,
     "future": Future,
     "depth": Depth,
+    "objects": Objects,
     "pixels": Pixels,
     "simclr": SimCLR,
     "vicreg": VICReg,

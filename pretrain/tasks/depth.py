@@ -22,7 +22,7 @@ from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import intrinsics_within
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
-from catseye.pretrain.motion_mask import motion_mask_loss
+from catseye.pretrain.motion_mask import Compared, motion_mask_loss
 from catseye.pretrain.photometric import Views, make_views, rigid_error, smoothness, synthesis_error
 from catseye.pretrain.pose import (
     ROTATION_RATE,
@@ -53,6 +53,18 @@ def canonical_depth(inverse: Tensor) -> Tensor:
     return inverse.reciprocal()
 
 
+class DecodedDepth(NamedTuple):
+    """What a ``DepthDecoder`` makes of maps at strides 4, 8, 16, 32.
+
+    Args:
+        inverses: inverse canonical depth (B, 1, h_i, w_i) at each stride, finest first, in [1/200, 1].
+        finest: the features (B, 32, h, w) at stride 4 that the finest was read from.
+    """
+
+    inverses: list[Tensor]
+    finest: Tensor
+
+
 class DepthDecoder(nn.Module):
     """Inverse canonical depth from an encoder's maps, coarse to fine with skip connections.
 
@@ -71,28 +83,25 @@ class DepthDecoder(nn.Module):
         )
         self.heads = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in _WIDTHS)
 
-    def states(self, features: list[Tensor]) -> list[Tensor]:
-        """Merge maps (B, C_i, h_i, w_i) into (B, W_i, h_i, w_i) each, finest first."""
-        states: list[Tensor] = []
-        for skip, block in zip(reversed(features), reversed(list(self.blocks)), strict=True):
-            coarser = [F.interpolate(state, scale_factor=2.0, mode="nearest") for state in states[-1:]]
-            states.append(block(torch.cat((skip, *coarser), dim=1)))
-        return states[::-1]
-
-    def inverses(self, states: list[Tensor]) -> list[Tensor]:
-        """Inverse depths (B, 1, h_i, w_i), finest first, in [1/200, 1].
+    def forward(self, features: list[Tensor]) -> DecodedDepth:
+        """Decode maps (B, C_i, h_i, w_i).
 
         The logarithm of the output is linear in a sigmoid: depth has a scale, not an origin, and an untrained
         decoder starts at the geometric mean of the range, 14, where the gradient is largest.
         """
-        return [
-            torch.exp(-math.log(FARTHEST) * torch.sigmoid(head(state).float()))
-            for head, state in zip(self.heads, states, strict=True)
-        ]
-
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Decode maps (B, C_i, h_i, w_i) into inverse depths, see ``inverses``."""
-        return self.inverses(self.states(features))
+        inverses: list[Tensor] = []
+        state: Tensor | None = None
+        for skip, block, head in zip(
+            reversed(features), reversed(list(self.blocks)), reversed(list(self.heads)), strict=True
+        ):
+            if state is None:
+                joined = skip
+            else:
+                joined = torch.cat((skip, F.interpolate(state, scale_factor=2.0, mode="nearest")), dim=1)
+            state = block(joined)
+            inverses.append(torch.exp(-math.log(FARTHEST) * torch.sigmoid(head(state).float())))
+        assert state is not None
+        return DecodedDepth(inverses[::-1], state)
 
 
 class Depth(Task):
@@ -116,8 +125,8 @@ class Depth(Task):
 
     def forward(self, encoded: Encoded) -> TaskOutput:
         batch, clean = encoded.batch, encoded.clean
-        states = self.decoder.states([maps.flatten(0, 1) for maps in encoded.features])
-        inverses, moving = self.decoder.inverses(states), self.moving(states[0]).float()
+        inverses, finest = self.decoder([maps.flatten(0, 1) for maps in encoded.features])
+        moving = self.moving(finest).float()
         whole = encoded.whole
         # Not from a crop: what turns and what shifts a picture can be told apart by its margins.
         motion, lens = self._between(halved(whole, 1), batch.times_s)
@@ -136,6 +145,7 @@ class Depth(Task):
                 errors.append(synthesis_error(rigid, views, still))
                 if level == 0:
                     mask = motion_mask_loss(moving, rigid, views.unmoved)
+                    encoded.compared.append(Compared(moving.detach(), rigid.detach(), views.unmoved))
                 unmoved.append(views.unmoved.mean())
                 small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
                 roughness.append(smoothness(inverse, small))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import CroppedClips
 from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.motion_mask import Compared
 
 
 class Foreseen(NamedTuple):
@@ -33,7 +34,8 @@ class Encoded:
         clips: what the tasks learn from: the same, or crops of them.
         encoder: gives the maps (N, C, h, w) float32, at its strides, of (N, 3, H, W) frames in [0, 1].
         jitter: photometric jitter of (N, 3, H, W) frames.
-        foreseen: what the task ``future`` predicts leaves here, for tasks that build on it.
+        foreseen: what the task ``future`` predicts, for tasks that build on it.
+        compared: what the task ``depth`` found to move, for tasks that build on it.
     """
 
     batch: ClipBatch
@@ -43,6 +45,7 @@ class Encoded:
     jitter: Callable[[Tensor], Tensor]
     passes: list[list[Tensor]] = field(default_factory=list)
     foreseen: list[Foreseen] = field(default_factory=list)
+    compared: list[Compared] = field(default_factory=list)
 
     @property
     def clean(self) -> Tensor:

@@ -106,7 +106,7 @@ def stereo_figures(network: PretextModel, drive: StereoDrive) -> dict[str, float
     frames = to_rgb(
         np.stack([cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in drive.pictures])
     )
-    inverse = torch.cat([task.decoder(network.encode(part))[0] for part in frames.split(8)])
+    inverse = torch.cat([task.decoder(network.encode(part)).inverses[0] for part in frames.split(8)])
     fx, fy, cx, cy = drive.intrinsics
     trained = torch.tensor([[fx / wide * width / SIZE[0], 0, 0, 0]])
     depth = depth_of(inverse, (tall, wide), trained).squeeze(1).numpy()

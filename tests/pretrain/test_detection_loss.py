@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from catseye.pretrain.detection_head import boxes_from_distances
+from catseye.pretrain.detection_head import TrainingOutputs, boxes_from_distances
 from catseye.pretrain.detection_loss import (
     Target,
     depth_distillation,
@@ -14,7 +14,6 @@ from catseye.pretrain.detection_loss import (
     focal,
     focal_among_rivals,
 )
-from catseye.pretrain.detector import TrainingOutputs
 
 H, W = 8, 12
 

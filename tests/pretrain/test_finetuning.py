@@ -12,7 +12,7 @@ import torch
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, load_checkpoint, save_checkpoint
 from catseye.pretrain.depth_teacher import DepthTeacher
-from catseye.pretrain.detection_training import build_detector
+from catseye.pretrain.detection_training import Start, build_detector
 from catseye.pretrain.detector import load_detector
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.labels import read_coco
@@ -176,6 +176,34 @@ def test_what_was_pretrained_learns_at_its_own_rate_and_another_start_is_another
     assert weights and all(torch.allclose(after[name], before[name]) for name in weights)
     with pytest.raises(InputError, match="holds a run with pretrained_sha256"):
         finetune(None, tmp_path / "run", labels=labels, config=config)
+
+
+@pytest.mark.parametrize("classes", [("vehicle",), ("car", "lorry")])
+def test_neck_and_head_that_learned_objects_are_the_start(classes: tuple[str, ...]) -> None:
+    torch.manual_seed(1)
+    model = PretextModel("resnet10t", ("depth", "objects"))
+    info = CheckpointInfo(
+        kind="pretrain", encoder="resnet10t", width=96, height=64, depth=DepthInfo(metric=False)
+    )
+    start = Start(info, model.state_dict(), "")
+    options = {"embedding_dim": 8, "start": start}
+    taken = build_detector("resnet10t", classes, neck_channels=64, **options)
+    learned = model.task("objects")
+    for name in ("tower.0.0.weight", "distances.weight", "rivalry.bias"):
+        torch.testing.assert_close(taken.head.state_dict()[name], learned.state_dict()[f"head.{name}"])
+    torch.testing.assert_close(taken.neck.laterals[0].weight, learned.get_submodule("neck.laterals.0").weight)
+    one = learned.state_dict()["head.many.weight"]
+    torch.testing.assert_close(taken.head.many.weight, one.expand(len(classes), -1, -1, -1))
+
+
+def test_a_neck_of_another_width_begins_anew_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    model = PretextModel("resnet10t", ("depth", "objects"))
+    info = CheckpointInfo(
+        kind="pretrain", encoder="resnet10t", width=96, height=64, depth=DepthInfo(metric=False)
+    )
+    start = Start(info, model.state_dict(), "")
+    build_detector("resnet10t", ("vehicle",), embedding_dim=8, neck_channels=24, start=start)
+    assert "64 channels, not 24" in caplog.text
 
 
 def test_a_frozen_encoder_keeps_its_weights(labelled: Path, tmp_path: Path) -> None:

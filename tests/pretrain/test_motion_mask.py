@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from catseye.pretrain.motion_mask import motion_mask_loss
+from catseye.pretrain.motion_mask import motion_mask_loss, moving_probability
 
 H, W = 8, 16
 
@@ -57,3 +57,17 @@ def test_the_loss_falls_as_the_logits_agree() -> None:
     assert motion_mask_loss(right, rigid, unmoved) < 0.1
     assert motion_mask_loss(-right, rigid, unmoved) > 3
     assert motion_mask_loss(-8 * torch.ones_like(right), rigid, rigid) < 1e-3
+
+
+def test_the_probability_weighs_what_was_foretold_with_what_is_seen() -> None:
+    foretold = torch.zeros(1, 1, H // 2, W // 2)
+    seen = moving_probability(foretold, errors(0.4, 0.1), errors(0.1, 0.4))
+    assert seen.shape == (1, 1, H // 2, W // 2)
+    assert seen[..., 0].min() > 0.99 and seen[..., -1].max() < 0.01
+    nothing = errors(0.2, 0.2)
+    told = moving_probability(torch.full_like(foretold, 2.0), nothing, nothing)
+    torch.testing.assert_close(told, torch.full_like(told, 2.0).sigmoid())
+    unseen = moving_probability(foretold, torch.full_like(nothing, torch.inf), nothing)
+    torch.testing.assert_close(unseen, torch.full_like(unseen, 0.5))
+    sure = moving_probability(torch.full_like(foretold, 50.0), errors(0.1, 0.1), errors(0.4, 0.4))
+    assert sure.max() < 0.01, "no forecast is beyond being refuted"

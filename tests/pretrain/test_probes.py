@@ -176,7 +176,7 @@ def test_depth_is_compared_where_the_truth_is(memory_dataset: MakeDataset, tmp_p
         rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
         task = network.task("depth")
         assert isinstance(task, Depth)
-        canonical = 1 / task.decoder(network.encode(rgb))[0][0, 0]
+        canonical = 1 / task.decoder(network.encode(rgb)).inverses[0][0, 0]
     # 192x96 fills the full 96 columns and 48 of 64 lines: lines 8 to 56, or cells 2 to 14 of 16.
     expected = 0.5 * canonical[2:14].mean().item()
     assert float(pair.predicted.mean()) == pytest.approx(expected, rel=0.05)

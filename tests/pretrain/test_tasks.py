@@ -13,8 +13,10 @@ from torch import Tensor
 from catseye.errors import UsageError
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import CropOptions, whole_clips
+from catseye.pretrain.detector import Detector, decode
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.model import PretextModel
+from catseye.pretrain.motion_mask import Compared
 from catseye.pretrain.tasks import Encoded
 from catseye.pretrain.tasks.depth import (
     FARTHEST,
@@ -27,8 +29,10 @@ from catseye.pretrain.tasks.depth import (
     views_of,
 )
 from catseye.pretrain.tasks.future import LEVELS, Future, errors_of, move, normalised
+from catseye.pretrain.tasks.objects import Objects
 from catseye.pretrain.tasks.order import PATHS, Order, path_of
 from catseye.pretrain.tasks.pixels import Pixels, shrunk
+from catseye.pretrain.tasks.task import TaskOutput
 
 ENCODER = "test_byobnet"
 JOINT = ("order", "future", "depth")
@@ -262,12 +266,12 @@ def test_depth_maps_are_inverse_bounded_and_finest_first(encoder: Encoder) -> No
     torch.manual_seed(0)
     maps = [torch.randn(2, c, H // s, W // s) for c, s in zip(encoder.channels, (4, 8, 16, 32), strict=True)]
     decoder = DepthDecoder(encoder.channels).requires_grad_(False)
-    inverses = decoder(maps)
+    inverses = decoder(maps).inverses
     assert [tuple(i.shape) for i in inverses] == [(2, 1, H // s, W // s) for s in (4, 8, 16, 32)]
     for inverse in inverses:
         assert 1 / FARTHEST <= float(inverse.min()) <= float(inverse.max()) <= 1
         assert float(canonical_depth(inverse).log().mean()) == pytest.approx(math.log(FARTHEST) / 2, abs=1)
-    extreme = decoder([level * 1e6 for level in maps])
+    extreme = decoder([level * 1e6 for level in maps]).inverses
     assert all(bool(canonical_depth(i).isfinite().all()) for i in extreme)
 
 
@@ -358,12 +362,60 @@ def test_what_stands_still_in_a_moving_picture_is_learned_from_single_frames() -
         loss_of(model, batch).backward()
         optimizer.step()
     rgb = batch.frames[:, 0].permute(0, 3, 1, 2).float() / 255
-    told = task.moving(task.decoder.states(model.encode(rgb))[0])[:, 0].detach().sigmoid()
+    told = task.moving(task.decoder(model.encode(rgb)).finest)[:, 0].detach().sigmoid()
     vehicle = torch.zeros(H // 4, W // 4, dtype=torch.bool)
     vehicle[5:11, 9:15] = True
     road = torch.ones_like(vehicle)
     road[2:14, 6:18] = False
     assert told[:, vehicle].mean() > told[:, road].mean() + 0.3
+
+
+def test_objects_are_found_in_single_frames_once_they_were_seen_to_move() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(ENCODER)
+    task, batch = Objects(encoder), make_batch()
+    batch.frames[:, :, 16:48, 32:64] = 20
+    rigid, unmoved = torch.full((8, 1, H, W), 0.1), torch.full((8, 1, H, W), 0.5)
+    rigid[..., 16:48, 32:64], unmoved[..., 16:48, 32:64] = 0.5, 0.1
+    seen = Compared(torch.zeros(8, 1, H // 4, W // 4), rigid, unmoved)
+
+    def step() -> TaskOutput:
+        encoded = encode(encoder, batch)
+        encoded.compared.append(seen)
+        output: TaskOutput = task(encoded)
+        return output
+
+    optimizer = torch.optim.Adam([*task.parameters(), *encoder.parameters()], lr=3e-3)
+    first = step()
+    assert first.metrics["boxes"] == 1
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = step().loss
+        loss.backward()
+        optimizer.step()
+    assert loss < first.loss / 4
+    detector = Detector(encoder, classes=("vehicle",))
+    detector.neck, detector.head = task.neck, task.head
+    rgb = batch.frames[:1, 0].permute(0, 3, 1, 2).float() / 255
+    best = decode(detector(rgb)).boxes[0, 0]  # running statistics are too young for evaluation mode
+    torch.testing.assert_close(best, torch.tensor([32.0, 16, 64, 48]), atol=4, rtol=0)
+
+
+def test_without_any_object_nothing_is_learned(encoder: Encoder) -> None:
+    task = Objects(encoder)
+    encoded = encode(encoder, make_batch())
+    still = torch.full((8, 1, H, W), 0.1)
+    encoded.compared.append(Compared(torch.zeros(8, 1, H // 4, W // 4), still, still))
+    output = task(encoded)
+    assert output.loss == 0 and output.metrics["boxes"] == 0
+    output.loss.backward()
+    assert not any(p.grad is not None and p.grad.any() for p in task.parameters())
+
+
+def test_objects_come_after_the_depth_that_shows_what_moves() -> None:
+    PretextModel(ENCODER, ["depth", "objects"])
+    with pytest.raises(UsageError, match="objects"):
+        PretextModel(ENCODER, ["objects", "depth"])
 
 
 def test_crops_are_encoded_and_motion_is_read_from_whole_frames() -> None:
