@@ -147,7 +147,7 @@ def pretrain(
     Raises:
         InputError: the dataset has no usable training clips, frames of an unfit size, or clips that cannot
             be read; or ``run`` holds a run with other options or data.
-        UsageError: an encoder or a task is unknown.
+        UsageError: an encoder or a task is unknown, or crops are larger than the frames.
         CatseyeError: the gradient stays without finite values, or the features collapse again and again.
     """
     run = Path(run)
@@ -161,6 +161,9 @@ def pretrain(
         raise InputError(
             dataset.url, f"has frames of {width}x{height}", f"ingest at multiples of {SIZE_STEP} both ways"
         )
+    if config.crop_width > width or config.crop_height > height:
+        crop = f"{config.crop_width}x{config.crop_height}"
+        raise UsageError(f"crop {crop}: is more than the dataset's frames of {width}x{height}")
     samples = ClipSamples(dataset, dataset.select(split="train"), config.draw_options())
     fabric = launch(config.devices)
     session = make_session(config, fabric)

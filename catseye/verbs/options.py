@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from catseye.console import print_table
+from catseye.errors import UsageError
 
 Out = Annotated[Path, typer.Option("--out", help="Folder or file to write.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
@@ -26,6 +28,10 @@ Preset = Annotated[
     str | None,
     typer.Option("--preset", help="nano, small or base: encoder and sizes that go together."),
 ]
+Crop = Annotated[
+    str | None,
+    typer.Option("--crop", help="Learn from crops of this size, such as 256x160: less time for the same."),
+]
 Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]
 Precision = Annotated[
@@ -34,6 +40,20 @@ Precision = Annotated[
 Images = Annotated[Path | None, typer.Option(help="Folder of the images; default: images/ beside labels.")]
 TestList = Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+
+
+def crop_sizes(crop: str | None) -> dict[str, Any]:
+    """The options of a training run that ``--crop`` stands for.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    if crop is None:
+        return {}
+    found = re.fullmatch(r"(\d+)x(\d+)", crop)
+    if found is None:
+        raise UsageError(f"--crop {crop!r}: is not of the form WIDTHxHEIGHT, such as 256x160")
+    return {"crop_width": int(found[1]), "crop_height": int(found[2])}
 
 
 def settled(otherwise: Mapping[str, Any], **given: object) -> dict[str, Any]:

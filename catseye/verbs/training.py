@@ -10,6 +10,7 @@ import typer
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import UsageError
 from catseye.verbs.options import (
+    Crop,
     Height,
     Images,
     Json,
@@ -21,6 +22,7 @@ from catseye.verbs.options import (
     Seed,
     TestList,
     Width,
+    crop_sizes,
     print_json,
     print_metrics,
     settled,
@@ -37,7 +39,7 @@ def pretrain(
     tasks: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: order, future, depth; beside future: pixels; "
+            help="Comma-separated: order, future, depth; after future: pixels; after depth: objects; "
             "to compare: simclr, vicreg, dense."
         ),
     ] = "order,future,depth",
@@ -51,6 +53,18 @@ def pretrain(
     devices: Annotated[
         int, typer.Option(min=1, help="GPUs, or processes on the CPU, of this machine; torchrun does more.")
     ] = 1,
+    crop: Crop = None,
+    shortest_s: Annotated[
+        float, typer.Option(help="Least seconds between neighbouring frames; less where all is fast.")
+    ] = 0.08,
+    longest_s: Annotated[float, typer.Option(help="Most seconds between neighbouring frames.")] = 0.3,
+    learn_intrinsics: Annotated[
+        bool,
+        typer.Option(
+            "--learn-intrinsics",
+            help="Learn the lens where no calibration is; takes footage with turns.",
+        ),
+    ] = False,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time: activations are computed again.")
     ] = False,
@@ -82,6 +96,10 @@ def pretrain(
         devices=devices,
         recompute=recompute,
         compile=compile_network,
+        **crop_sizes(crop),
+        shortest_s=shortest_s,
+        longest_s=longest_s,
+        learn_intrinsics=learn_intrinsics,
         precision=precision,
         workers=workers,
         seed=seed,
@@ -110,6 +128,10 @@ def finetune(
     neck_channels: Annotated[
         int | None, typer.Option(min=1, help="Width of neck and head, where not the preset's, or 64.")
     ] = None,
+    crop: Crop = None,
+    freeze_encoder: Annotated[
+        bool, typer.Option("--freeze-encoder", help="Leave the encoder's weights as they start.")
+    ] = False,
     precision: Precision = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -128,6 +150,8 @@ def finetune(
         steps=steps,
         batch=batch,
         lr=learning_rate,
+        **crop_sizes(crop),
+        freeze_encoder=freeze_encoder,
         precision=precision,
         seed=seed,
     )

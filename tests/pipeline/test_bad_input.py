@@ -136,10 +136,12 @@ def test_option_that_cannot_be(catseye: Command, tmp_path: Path, video: Path) ->
     for arguments in (
         ("synth", "--out", tmp_path / "world", "--duration", "-1"),
         ("ingest", video, "--out", tmp_path / "dataset", "--stall-s", "-1"),
+        ("pretrain", tmp_path, "--out", tmp_path / "run", "--crop", "256"),
+        ("finetune", "--labels", tmp_path / "l.json", "--out", tmp_path / "run", "--crop", "100x64"),
     ):
         called = catseye(*arguments)
         assert called.code == 2
-        assert "-1" in called.line
+        assert str(arguments[-1]) in called.line
 
 
 def test_full_disk_loses_nothing(

@@ -178,3 +178,9 @@ def test_smoothness_forgives_a_step_at_an_edge_and_has_no_unit() -> None:
     edge[..., W // 2 :] = 1
     assert smoothness(inverse, edge) < 0.5 * smoothness(inverse, flat)
     torch.testing.assert_close(smoothness(inverse, flat), smoothness(7 * inverse, flat))
+
+
+def test_a_map_of_one_row_is_smooth_along_it() -> None:
+    image = torch.full((1, 3, 1, 4), 0.5)
+    assert smoothness(torch.ones(1, 1, 1, 4), image) == 0
+    assert smoothness(torch.tensor([1.0, 1, 2, 2]).view(1, 1, 1, 4), image) > 0.1

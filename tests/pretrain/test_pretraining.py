@@ -270,11 +270,23 @@ def test_frames_that_do_not_fit_the_encoder_are_refused(memory_dataset: MakeData
         {"precision": "fp8"},
         {"workers": -1},
         {"compile": True, "recompute": True},
+        {"crop_width": 100, "crop_height": 64},
+        {"crop_width": 64, "crop_height": 32, "crop_shrink": 9.0},
     ],
 )
 def test_options_that_cannot_be_are_named(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=next(iter(wrong))):
+    with pytest.raises(UsageError, match=next(iter(wrong)).partition("_width")[0]):
         PretrainConfig(**wrong)
+
+
+def test_a_run_learns_from_crops_no_larger_than_its_frames(
+    memory_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    cropped = replace(QUICK, tasks=("order", "future", "depth", "objects"), crop_width=64, crop_height=32)
+    info = pretrain(memory_dataset(), tmp_path / "run", cropped)
+    assert info.config["crop_width"] == 64 and {"loss/objects", "loss/depth"} <= set(info.metrics)
+    with pytest.raises(UsageError, match="crop 64x96: is more than the dataset's frames of 96x64"):
+        pretrain(memory_dataset(), tmp_path / "larger", replace(cropped, crop_height=96))
 
 
 def test_the_rate_rises_and_falls() -> None:
