@@ -57,8 +57,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "nano": Preset(
             encoder="mobilenetv4_conv_small_050",
             dataset_size=(320, 192),
-            detector_size=(384, 224),
-            neck_channels=24,
+            detector_size=(448, 256),
+            neck_channels=32,
         ),
         "small": Preset(
             encoder="resnet10t",

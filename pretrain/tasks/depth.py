@@ -41,7 +41,7 @@ NEAREST = 1.0
 FARTHEST = 200.0
 """Largest canonical depth that can be expressed."""
 
-_WIDTHS = (32, 64, 96, 128)
+_WIDEST = (32, 64, 96, 128)
 _SMOOTHNESS = 1e-3
 _SPEED = 0.1
 _ALIGNMENT = 0.1
@@ -58,7 +58,7 @@ class DecodedDepth(NamedTuple):
 
     Args:
         inverses: inverse canonical depth (B, 1, h_i, w_i) at each stride, finest first, in [1/200, 1].
-        finest: the features (B, 32, h, w) at stride 4 that the finest was read from.
+        finest: the features (B, W, h, w) at stride 4 that the finest was read from.
     """
 
     inverses: list[Tensor]
@@ -68,7 +68,8 @@ class DecodedDepth(NamedTuple):
 class DepthDecoder(nn.Module):
     """Inverse canonical depth from an encoder's maps, coarse to fine with skip connections.
 
-    Upsampling is nearest-neighbour and the blocks are Conv-BN-ReLU, so that the graph exports plainly.
+    Upsampling is nearest-neighbour and the blocks are Conv-BN-ReLU, so that the graph exports plainly. Each
+    is half as wide as the map it reads, up to a bound: under a small encoder it would cost more than that.
 
     Args:
         channels: of the maps at strides 4, 8, 16, 32.
@@ -76,12 +77,14 @@ class DepthDecoder(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        above = (*_WIDTHS[1:], 0)
+        widths = [min(most, count // 2) for most, count in zip(_WIDEST, channels, strict=True)]
+        self.width = widths[0]
+        above = (*widths[1:], 0)
         self.blocks = nn.ModuleList(
             conv_bn_relu(skip + coarser, width)
-            for skip, coarser, width in zip(channels, above, _WIDTHS, strict=True)
+            for skip, coarser, width in zip(channels, above, widths, strict=True)
         )
-        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in _WIDTHS)
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in widths)
 
     def forward(self, features: list[Tensor]) -> DecodedDepth:
         """Decode maps (B, C_i, h_i, w_i).
@@ -120,7 +123,7 @@ class Depth(Task):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
         self.decoder = DepthDecoder(encoder.channels)
-        self.moving = nn.Conv2d(_WIDTHS[0], 1, 1)
+        self.moving = nn.Conv2d(self.decoder.width, 1, 1)
         self.pose = PoseNet()
 
     def forward(self, encoded: Encoded) -> TaskOutput:
