@@ -14,6 +14,8 @@ from torch import Tensor
 
 _LUMA = (0.299, 0.587, 0.114)
 _BLOCK = 8
+_GAMMA = 0.5
+_DARKEST = 1e-3
 
 
 def jitter(frames: Tensor, *, strength: float = 1.0) -> Tensor:
@@ -35,8 +37,12 @@ def _uniform(frames: Tensor, low: float, high: float) -> Tensor:
 
 
 def _colour(frames: Tensor, strength: float) -> Tensor:
-    """Gain a channel, saturation, contrast about the mean, brightness and gamma."""
+    """Gamma, gain a channel, saturation, contrast about the mean, and brightness.
+
+    Gamma makes noon of dusk and the reverse: other cameras, on other days, expose otherwise.
+    """
     spread = 0.25 * strength
+    frames = frames.clamp(min=_DARKEST) ** torch.exp(_uniform(frames, -_GAMMA, _GAMMA) * strength)
     luma = frames.new_tensor(_LUMA).view(1, 3, 1, 1)
     gains = 1 + torch.empty(len(frames), 3, 1, 1, device=frames.device).uniform_(-spread / 3, spread / 3)
     frames = frames * gains

@@ -10,8 +10,9 @@ all of ``test.txt``: AP50 of objects at least 10 pixels tall. A seed is one for 
 order.
 
 Rows: ``frozen``, a random encoder whose weights stay; ``scratch``, a random one that learns; ``order``,
-``future`` and ``depth``, pretrained by one task; ``joint``, by all three; ``shuffled``, the same with the
-frames of a clip in any order, so that time teaches nothing.
+``future`` and ``depth``, pretrained by one task; ``objects``, by depth and the objects that it shows to move;
+``joint``, by all four; ``shuffled``, the same with the frames of a clip in any order, so that time teaches
+nothing.
 
 The schedule was fixed beforehand: ``--schedule`` trains from scratch for several lengths on stills of
 ``train.txt`` that look unlike those in ``real_stills_held_out.txt``, and measures on the latter. (Those are
@@ -52,7 +53,7 @@ STILLS = 78
 SIZE = (448, 256)
 PRETRAINING = PretrainConfig(
     encoder="regnetx_002",
-    steps=1600,
+    steps=4000,
     batch=4,
     shortest_s=0.04,
     longest_s=0.16,
@@ -90,8 +91,9 @@ ROWS = (
     Row("order", tasks=("order",)),
     Row("future", tasks=("future",)),
     Row("depth", tasks=("depth",)),
-    Row("joint", tasks=("order", "future", "depth")),
-    Row("shuffled", tasks=("order", "future", "depth"), shuffle_time=True),
+    Row("objects", tasks=("depth", "objects")),
+    Row("joint", tasks=("order", "future", "depth", "objects")),
+    Row("shuffled", tasks=("order", "future", "depth", "objects"), shuffle_time=True),
 )
 
 

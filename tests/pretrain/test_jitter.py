@@ -37,3 +37,11 @@ def test_strength_zero_changes_nothing_and_the_seed_decides() -> None:
     torch.manual_seed(3)
     assert torch.equal(jitter(frames), first)
     assert not torch.equal(jitter(frames), first)
+
+
+def test_exposures_go_far_and_keep_what_is_brighter_than_what() -> None:
+    torch.manual_seed(0)
+    ramp = torch.linspace(0.1, 0.8, 96).expand(40, 3, 64, 96)
+    result = jitter(ramp).mean(dim=(1, 2))
+    assert result[:, 48].min() < 0.35 and result[:, 48].max() > 0.6
+    assert (result[:, 80:].mean(dim=1) > result[:, :16].mean(dim=1) + 0.1).all()
