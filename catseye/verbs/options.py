@@ -30,7 +30,7 @@ Preset = Annotated[
 ]
 Crop = Annotated[
     str | None,
-    typer.Option("--crop", help="Learn from crops of this size, such as 256x160: less time for the same."),
+    typer.Option("--crop", help="Learn from crops of this size, such as 256x160: less time a step."),
 ]
 Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]

@@ -208,6 +208,21 @@ def table(
     return entries
 
 
+def curve(lengths: Sequence[int], seeds: Sequence[int], work: Work) -> list[dict[str, Any]]:
+    """Figures from scratch for every length of the schedule, one entry each."""
+    entries = []
+    for steps in lengths:
+        figures = run_cases(
+            f"schedule, {steps} steps",
+            seeds,
+            config=config_of((STILLS, asdict(replace(FINETUNING, seed=0, steps=steps))), ()),
+            results=RESULTS,
+            run=lambda seed, steps=steps: measure_schedule(steps, seed, work),
+        )
+        entries.append({"row": "scratch", "steps": steps, "ap": [found[FIGURE] for found in figures]})
+    return entries
+
+
 def compare(entries: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Lines of the printed table, each row beside scratch with as many stills."""
     scratch = {entry["stills"]: entry["ap"] for entry in entries if entry["row"] == "scratch"}
@@ -255,23 +270,7 @@ def main() -> int:
     with progress_bars() as progress:
         work = Work(arguments.data, arguments.out, progress)
         if arguments.schedule:
-            entries = [
-                {
-                    "row": "scratch",
-                    "steps": steps,
-                    "ap": [
-                        found[FIGURE]
-                        for found in run_cases(
-                            f"schedule, {steps} steps",
-                            seeds,
-                            config=config_of((STILLS, asdict(replace(FINETUNING, seed=0, steps=steps))), ()),
-                            results=RESULTS,
-                            run=lambda seed, steps=steps: measure_schedule(steps, seed, work),
-                        )
-                    ],
-                }
-                for steps in arguments.steps
-            ]
+            entries = curve(arguments.steps, seeds, work)
         else:
             rows = [row for row in ROWS if row.name in arguments.rows]
             entries = table(rows, arguments.stills, seeds, work)

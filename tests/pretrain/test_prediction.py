@@ -32,6 +32,6 @@ def test_boxes_are_in_the_pictures_own_pixels(width: int, height: int) -> None:
     wanted = np.array([[12.0, 20.0, 40.0, 50.0]], dtype=np.float32)
     (corners,) = letterbox(width, height, 96, 64).boxes_to_network(wanted)
     rgb = np.zeros((height, width, 3), dtype=np.uint8)
-    found = predict(OneBox(*corners.tolist()), rgb, width=96, height=64, top_k=1)  # type: ignore[arg-type]
+    found = predict(OneBox(*corners.tolist()), rgb, width=96, height=64, top_k=1)  # type: ignore[arg-type]  # a fake
     np.testing.assert_allclose(found.boxes, wanted, atol=0.01)
     assert found.scores[0] > 0.99 and found.classes.tolist() == [0]

@@ -63,7 +63,7 @@ def runs(tmp_path: Path) -> list[Subject]:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "model.safetensors").write_text(name)
-        subjects.append(Subject(name, kind, folder, 96, 64, encoder))  # type: ignore[arg-type]
+        subjects.append(Subject(name, kind, folder, 96, 64, encoder))  # type: ignore[arg-type]  # a str
     return subjects
 
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(
         plan(runs, labels)
     for wrong in ({"shares": ()}, {"shares": (0.0,)}, {"seeds": 0}):
         with pytest.raises(UsageError, match="few-label"):
-            FewLabelOptions(**wrong)  # type: ignore[arg-type]
+            FewLabelOptions(**wrong)  # type: ignore[arg-type]  # on purpose
 
 
 def test_what_is_finished_is_kept_and_what_was_stopped_goes_on(
