@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_SSIM_C1 = 0.01**2
-_SSIM_C2 = 0.03**2
+from catseye.pretrain.ssim import structural_similarity
+
 _SSIM_WEIGHT = 0.85
 _NEAREST_Z = 1e-2
 _TIE_BREAK = 1e-5
@@ -62,30 +62,13 @@ def warp(image: Tensor, grid: Tensor) -> Tensor:
 
 
 def dissimilarity(view: Tensor, target: Tensor) -> Tensor:
-    """0.85 · (1 − SSIM) / 2 + 0.15 · L1, the mean over channels, (N, 1, H, W).
+    """0.85 · (1 − SSIM) / 2 + 0.15 · L1, the mean over channels, (N, 1, H, W); no gradient to ``target``.
 
-    SSIM (Wang et al., IEEE TIP 2004) over 3×3 windows; the mixture is that of Godard et al., CVPR 2017.
+    The mixture is that of Godard et al., CVPR 2017.
     """
-    l1 = (view - target).abs().mean(dim=1, keepdim=True)
-    return _SSIM_WEIGHT * _ssim_distance(view, target).mean(dim=1, keepdim=True) + (1 - _SSIM_WEIGHT) * l1
-
-
-def _ssim_distance(a: Tensor, b: Tensor) -> Tensor:
-    stacked = F.pad(torch.cat((a, b, a * a, b * b, a * b), dim=1), (1, 1, 1, 1), mode="reflect")
-    mean_a, mean_b, mean_aa, mean_bb, mean_ab = box_mean(stacked).chunk(5, dim=1)
-    product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
-    similarity = (2 * product + _SSIM_C1) * (2 * (mean_ab - product) + _SSIM_C2)
-    similarity = similarity / ((squares + _SSIM_C1) * (mean_aa + mean_bb - squares + _SSIM_C2))
-    return ((1 - similarity) / 2).clamp(0, 1)
-
-
-def box_mean(maps: Tensor) -> Tensor:
-    """Mean over the 3×3 windows of (N, C, H, W): (N, C, H − 2, W − 2).
-
-    Sums of shifted views; on a CPU several times as fast, with its gradient, as pooling.
-    """
-    rows = maps[..., :-2, :] + maps[..., 1:-1, :] + maps[..., 2:, :]
-    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
+    l1 = (view - target.detach()).abs().mean(dim=1, keepdim=True)
+    unlike = ((1 - structural_similarity(view, target)) / 2).clamp(0, 1).mean(dim=1, keepdim=True)
+    return _SSIM_WEIGHT * unlike + (1 - _SSIM_WEIGHT) * l1
 
 
 def smoothness(inverse: Tensor, image: Tensor) -> Tensor:

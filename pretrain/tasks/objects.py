@@ -20,7 +20,7 @@ from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
 
 
 class Objects(Task):
-    """Learns the boxes of what moves, all of one class, with the losses of fine-tuning."""
+    """Learns the boxes of what moves in the inner frames of clips, all of one class, as fine-tuning does."""
 
     builds_on = "depth"
 
@@ -30,18 +30,21 @@ class Objects(Task):
         self.head = Head(NECK_CHANNELS, 1)
 
     def forward(self, encoded: Encoded) -> TaskOutput:
-        outputs = self.head(self.neck([maps.flatten(0, 1) for maps in encoded.features]))
         (compared,) = encoded.compared
-        height, width = encoded.clean.shape[-2:]
-        targets = labels_of(moving_probability(*compared), height=height, width=width)
-        count = sum(len(target.boxes) for target in targets)
+        count, length, _, height, width = encoded.clean.shape
+        # The first frame of a clip and the last are seen from one side only, which hides what is behind.
+        inner = [maps[:, 1:-1].flatten(0, 1) for maps in encoded.features]
+        seen = [torch.unflatten(maps, 0, (count, length))[:, 1:-1].flatten(0, 1) for maps in compared]
+        outputs = self.head(self.neck(inner))
+        targets = labels_of(moving_probability(*seen), height=height, width=width)
+        boxes = sum(len(target.boxes) for target in targets)
         losses = detection_losses(
             TrainingOutputs(outputs.one_logits.float(), outputs.many_logits.float(), outputs.boxes, None),
             targets,
         )
         # Frames without any object say nothing yet: early on, that is all of them.
-        loss = torch.stack(list(losses.values())).sum() * (count > 0)
-        return TaskOutput(loss, {"boxes": loss.new_tensor(count / len(targets))})
+        loss = torch.stack(list(losses.values())).sum() * (boxes > 0)
+        return TaskOutput(loss, {"boxes": loss.new_tensor(boxes / len(targets))})
 
 
 def labels_of(probability: Tensor, *, height: int, width: int) -> list[Target]:
