@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -37,6 +37,10 @@ class Start:
     @property
     def has_depth(self) -> bool:
         return self.info.depth is not None
+
+    def without_depth(self) -> Start:
+        """The same as if it had not learned depth."""
+        return replace(self, info=replace(self.info, depth=None))
 
 
 def load_start(pretrained: Path) -> Start:

@@ -63,7 +63,7 @@ class FinetuneConfig(RunOptions):
         freeze_encoder: leave the encoder's weights as they start; its batch normalisation still measures the
             stills.
         ema: decay of the average of weights and buffers that is kept.
-        depth_weight: of the loss that keeps the pretrained depth.
+        depth_weight: of the loss that keeps the pretrained depth; at 0 depth is given up, as from scratch.
         depth_share: which part of each batch that loss is taken of.
 
     Raises:
@@ -133,6 +133,8 @@ def finetune(
     everything = read_coco(labels)
     train, test = _split(everything, train_list, test_list)
     start = load_start(pretrained) if pretrained is not None else None
+    if start is not None and not config.depth_weight:
+        start = start.without_depth()
     encoder = config.encoder if start is None else start.info.encoder
     identity = RunIdentity(
         {name: value for name, value in asdict(config).items() if name not in _INDIFFERENT}

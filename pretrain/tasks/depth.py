@@ -34,6 +34,7 @@ from catseye.pretrain.pose import (
     rigid_transform,
     rotation_vector,
 )
+from catseye.pretrain.standing import standing_error
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
 
 NEAREST = 1.0
@@ -46,6 +47,8 @@ _SMOOTHNESS = 1e-3
 _SPEED = 0.1
 _ALIGNMENT = 0.1
 _MOVING = 0.05
+_STANDING = 0.1
+_RARELY = -2.0
 
 
 def canonical_depth(inverse: Tensor) -> Tensor:
@@ -111,7 +114,7 @@ class Depth(Task):
     """Learns depth of a sequence's frames by synthesising each from two others.
 
     What moves by itself misleads that: a vehicle ahead at one's own speed looks infinitely far. A mask of
-    what moves, foretold from the single frame, takes it out, and smoothness gives it the depth around it.
+    what moves, foretold from the single frame, takes it out, and it gets the depth of the place it stands on.
 
     A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
     come near enough, and to tell the distance where no speed does. Where no calibration tells the intrinsics,
@@ -124,6 +127,8 @@ class Depth(Task):
         super().__init__(encoder)
         self.decoder = DepthDecoder(encoder.channels)
         self.moving = nn.Conv2d(self.decoder.width, 1, 1)
+        # Little moves: a mask of halves everywhere would have everything stand on the picture's border.
+        self.moving.bias = nn.Parameter(torch.full((1,), _RARELY))
         self.pose = PoseNet()
 
     def forward(self, encoded: Encoded) -> TaskOutput:
@@ -152,16 +157,18 @@ class Depth(Task):
                 unmoved.append(views.unmoved.mean())
                 small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
                 roughness.append(smoothness(inverse, small))
+            standing = standing_error(inverses[0], moving.sigmoid())
             speed = speed_error(motion, batch.times_s, batch.speed_mps)
         photometric = torch.stack(errors).mean()
         loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
-        loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask
+        loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask + _STANDING * standing
         metrics = {
             "photometric": photometric,
             "unmoved": torch.stack(unmoved).mean(),
             "speed_error": speed,
             "alignment": aligned.shortfall,
             "moving": mask,
+            "standing": standing,
             "focal": intrinsics[:, 0].mean(),
         }
         return TaskOutput(loss, {name: figure.detach() for name, figure in metrics.items()})

@@ -8,7 +8,10 @@ video: Sun and Hariharan, "MOD-UV: Learning Mobile Object Detectors from Unlabel
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from catseye.pretrain.detection_head import NECK_CHANNELS, Head, Neck, TrainingOutputs
@@ -16,11 +19,18 @@ from catseye.pretrain.detection_loss import Target, detection_losses
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.motion_mask import moving_probability
 from catseye.pretrain.moving_objects import moving_objects
+from catseye.pretrain.run_options import SIZE_STEP
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
+
+_SMALLEST_HEIGHT = 5.0
 
 
 class Objects(Task):
-    """Learns the boxes of what moves in the inner frames of clips, all of one class, as fine-tuning does."""
+    """Learns the boxes of what moves in the inner frames of clips, all of one class, as fine-tuning does.
+
+    It sees each frame a second time at half its size. How something moves can only be told where it is near;
+    seen small it is what will be found far away, where most vehicles are.
+    """
 
     builds_on = "depth"
 
@@ -31,34 +41,49 @@ class Objects(Task):
 
     def forward(self, encoded: Encoded) -> TaskOutput:
         (compared,) = encoded.compared
-        count, length, _, height, width = encoded.clean.shape
+        clips, length, _, height, width = encoded.clean.shape
         # The first frame of a clip and the last are seen from one side only, which hides what is behind.
-        inner = [maps[:, 1:-1].flatten(0, 1) for maps in encoded.features]
-        seen = [torch.unflatten(maps, 0, (count, length))[:, 1:-1].flatten(0, 1) for maps in compared]
-        outputs = self.head(self.neck(inner))
-        targets = labels_of(moving_probability(*seen), height=height, width=width)
-        boxes = sum(len(target.boxes) for target in targets)
-        losses = detection_losses(
-            TrainingOutputs(outputs.one_logits.float(), outputs.many_logits.float(), outputs.boxes, None),
-            targets,
-        )
+        near = [maps[:, 1:-1].flatten(0, 1) for maps in encoded.features]
+        far = encoded.encode(encoded.jitter(halved(encoded.clean[:, 1:-1].flatten(0, 1))))
+        inner = [torch.unflatten(maps, 0, (clips, length))[:, 1:-1].flatten(0, 1) for maps in compared]
+        moving = moving_probability(*inner)
+        seen = labels_of(moving, height=height, width=width)
+        seen_far = labels_of(moving, height=height // 2, width=width // 2)
+        losses = [*self._losses(near, seen), *self._losses(far, seen_far)]
+        boxes = sum(len(target.boxes) for target in seen)
         # Frames without any object say nothing yet: early on, that is all of them.
-        loss = torch.stack(list(losses.values())).sum() * (boxes > 0)
-        return TaskOutput(loss, {"boxes": loss.new_tensor(boxes / len(targets))})
+        loss = torch.stack(losses).sum() * (boxes > 0) / 2
+        return TaskOutput(loss, {"boxes": loss.new_tensor(boxes / len(seen))})
+
+    def _losses(self, features: Sequence[Tensor], targets: Sequence[Target]) -> Iterable[Tensor]:
+        found = self.head(self.neck(features))
+        outputs = TrainingOutputs(found.one_logits.float(), found.many_logits.float(), found.boxes, None)
+        return detection_losses(outputs, targets).values()
+
+
+def halved(frames: Tensor) -> Tensor:
+    """Frames (N, 3, H, W) at half their size, their border repeated up to a size that an encoder takes."""
+    half = F.avg_pool2d(frames, 2)
+    down, across = (-size % SIZE_STEP for size in half.shape[-2:])
+    return F.pad(half, (0, across, 0, down), mode="replicate")
 
 
 def labels_of(probability: Tensor, *, height: int, width: int) -> list[Target]:
-    """What is to be found in N frames (height, width) by their motion masks (N, 1, h, w)."""
+    """What is to be found in N frames (height, width) by their motion masks (N, 1, h, w).
+
+    What is too small there to be told from anything else need not be found.
+    """
     scale = torch.tensor([width / probability.shape[-1], height / probability.shape[-2]] * 2)
     targets = []
     for mask in probability[:, 0].cpu().numpy():
-        found = moving_objects(mask)
-        boxes, doubtful = (torch.from_numpy(corners) * scale for corners in found)
+        boxes, doubtful = (torch.from_numpy(corners) * scale for corners in moving_objects(mask))
+        small = boxes[:, 3] - boxes[:, 1] < _SMALLEST_HEIGHT
+        ignored = torch.cat((doubtful, boxes[small]))
         targets.append(
             Target(
-                boxes=boxes.to(probability.device),
-                classes=torch.zeros(len(boxes), dtype=torch.int64, device=probability.device),
-                ignored=doubtful.to(probability.device),
+                boxes=boxes[~small].to(probability.device),
+                classes=torch.zeros(int((~small).sum()), dtype=torch.int64, device=probability.device),
+                ignored=ignored.to(probability.device),
             )
         )
     return targets
