@@ -40,7 +40,7 @@ class Start:
 
     def without_depth(self) -> Start:
         """The same as if it had not learned depth."""
-        return replace(self, info=replace(self.info, depth=None))
+        return replace(self, info=self.info.model_copy(update={"depth": None}))
 
 
 def load_start(pretrained: Path) -> Start:

@@ -44,7 +44,7 @@ class Objects(Task):
         clips, length, _, height, width = encoded.clean.shape
         # The first frame of a clip and the last are seen from one side only, which hides what is behind.
         near = [maps[:, 1:-1].flatten(0, 1) for maps in encoded.features]
-        far = encoded.encode(encoded.jitter(halved(encoded.clean[:, 1:-1].flatten(0, 1))))
+        far = encoded.encode(encoded.jitter(halved_frames(encoded.clean[:, 1:-1].flatten(0, 1))))
         inner = [torch.unflatten(maps, 0, (clips, length))[:, 1:-1].flatten(0, 1) for maps in compared]
         moving = moving_probability(*inner)
         seen = labels_of(moving, height=height, width=width)
@@ -61,7 +61,7 @@ class Objects(Task):
         return detection_losses(outputs, targets).values()
 
 
-def halved(frames: Tensor) -> Tensor:
+def halved_frames(frames: Tensor) -> Tensor:
     """Frames (N, 3, H, W) at half their size, their border repeated up to a size that an encoder takes."""
     half = F.avg_pool2d(frames, 2)
     down, across = (-size % SIZE_STEP for size in half.shape[-2:])

@@ -166,6 +166,12 @@ def test_the_pretrained_encoder_and_depth_are_the_start_and_depth_is_kept(
     assert teacher(torch.rand(1, 3, 128, 128)).shape == (1, 1, 16, 24)
 
 
+def test_depth_that_weighs_nothing_is_given_up(labelled: Path, pretrained: Path, tmp_path: Path) -> None:
+    given_up = replace(TINY, depth_weight=0)
+    info = finetune(pretrained, tmp_path / "run", labels=labelled / "labels.json", config=given_up)
+    assert info.depth is None and "loss/depth" not in info.metrics
+
+
 def test_what_was_pretrained_learns_at_its_own_rate_and_another_start_is_another_run(
     labelled: Path, pretrained: Path, tmp_path: Path
 ) -> None:

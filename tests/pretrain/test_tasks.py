@@ -8,6 +8,7 @@ from itertools import permutations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from catseye.errors import UsageError
@@ -29,7 +30,7 @@ from catseye.pretrain.tasks.depth import (
     views_of,
 )
 from catseye.pretrain.tasks.future import LEVELS, Future, errors_of, move, normalised
-from catseye.pretrain.tasks.objects import Objects
+from catseye.pretrain.tasks.objects import Objects, halved_frames, labels_of
 from catseye.pretrain.tasks.order import PATHS, Order, path_of
 from catseye.pretrain.tasks.pixels import Pixels, shrunk
 from catseye.pretrain.tasks.task import TaskOutput
@@ -399,6 +400,25 @@ def test_objects_are_found_in_single_frames_once_they_were_seen_to_move() -> Non
     rgb = batch.frames[:1, 0].permute(0, 3, 1, 2).float() / 255
     best = decode(detector(rgb)).boxes[0, 0]  # running statistics are too young for evaluation mode
     torch.testing.assert_close(best, torch.tensor([32.0, 16, 64, 48]), atol=4, rtol=0)
+    far = decode(detector(halved_frames(rgb))).boxes[0, 0]
+    torch.testing.assert_close(far, torch.tensor([16.0, 8, 32, 24]), atol=2, rtol=0)
+
+
+def test_what_is_too_small_need_not_be_found() -> None:
+    moving = torch.full((1, 1, 48, 64), 0.01)
+    moving[..., 8:20, 8:24] = 0.99
+    moving[..., 30:34, 40:46] = 0.99
+    (near,) = labels_of(moving, height=96, width=128)
+    assert near.boxes.tolist() == [[16, 16, 48, 40], [80, 60, 92, 68]] and not len(near.ignored)
+    (far,) = labels_of(moving, height=48, width=64)
+    assert far.boxes.tolist() == [[8, 8, 24, 20]] and far.ignored.tolist() == [[40, 30, 46, 34]]
+
+
+def test_a_halved_frame_is_of_a_size_that_an_encoder_takes() -> None:
+    frames = torch.rand(1, 3, 160, 256)
+    half = halved_frames(frames)
+    assert half.shape == (1, 3, 96, 128)
+    torch.testing.assert_close(half[..., :80, :], F.avg_pool2d(frames, 2))
 
 
 def test_without_any_object_nothing_is_learned(encoder: Encoder) -> None:
