@@ -23,6 +23,8 @@ _MOST_GAIN = 0.2
 _BLUR = 5
 _MOST_LOGIT = 4.6
 _PRIOR = 0.02
+_VISIBLE = 0.1
+_LEAST_CHANGED = 0.01
 
 
 def motion_mask_loss(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
@@ -57,15 +59,27 @@ class Compared(NamedTuple):
     unmoved: Tensor
 
 
+def explained_share(compared: Compared) -> Tensor:
+    """Which part (N,) of what visibly changes in a frame a rigid world explains better than standing still.
+
+    Near 1 depth and motion can be believed, and with them what the rest of the frame is taken for. A frame in
+    which next to nothing changes has 0.
+    """
+    changes = (compared.unmoved > _VISIBLE) & compared.rigid.isfinite()
+    explained = changes & (compared.rigid < compared.unmoved)
+    enough = changes.flatten(1).float().mean(dim=1) >= _LEAST_CHANGED
+    return explained.flatten(1).sum(dim=1) / changes.flatten(1).sum(dim=1).clamp(min=1) * enough
+
+
 def moving_probability(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
-    """Probability (N, 1, H / 2, W / 2) of moving along: the frame's own word and its neighbours', as if they
+    """Probability (N, 1, H, W) of moving along: the frame's own word and its neighbours', as if they
     were independent, so that their log-odds add up.
 
     Args:
         logits, rigid, unmoved: as for ``motion_mask_loss``.
     """
     gain = torch.where(rigid.isfinite(), rigid - unmoved, torch.zeros_like(rigid))
-    gain = F.avg_pool2d(gain.clamp(-_MOST_GAIN, _MOST_GAIN), 2)
+    gain = gain.clamp(-_MOST_GAIN, _MOST_GAIN)
     gain = F.avg_pool2d(gain, _BLUR, stride=1, padding=_BLUR // 2, count_include_pad=False)
     foretold = F.interpolate(logits, size=gain.shape[-2:], mode="bilinear", align_corners=False)
     return torch.sigmoid(foretold.clamp(-_MOST_LOGIT, _MOST_LOGIT) + gain / _SOFTNESS)

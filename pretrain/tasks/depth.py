@@ -49,6 +49,7 @@ _ALIGNMENT = 0.1
 _MOVING = 0.05
 _STANDING = 0.1
 _RARELY = -2.0
+_MOST_HALVED = 3
 
 
 def canonical_depth(inverse: Tensor) -> Tensor:
@@ -147,7 +148,8 @@ class Depth(Task):
             still = 1 - moving.detach().sigmoid()
             errors, unmoved, roughness = [], [], []
             for level, inverse in enumerate(inverses):
-                views = views_of(halved(clean, level), aligned.transforms, intrinsics)
+                # At twice the map's own size: finer texture would tell it nothing but how to go astray.
+                views = views_of(halved(clean, min(level + 1, _MOST_HALVED)), aligned.transforms, intrinsics)
                 depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
                 rigid = rigid_error(depth, views)
                 errors.append(synthesis_error(rigid, views, still))

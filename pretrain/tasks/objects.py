@@ -17,12 +17,13 @@ from torch import Tensor
 from catseye.pretrain.detection_head import NECK_CHANNELS, Head, Neck, TrainingOutputs
 from catseye.pretrain.detection_loss import Target, detection_losses
 from catseye.pretrain.encoder import Encoder
-from catseye.pretrain.motion_mask import moving_probability
+from catseye.pretrain.motion_mask import Compared, explained_share, moving_probability
 from catseye.pretrain.moving_objects import moving_objects
 from catseye.pretrain.run_options import SIZE_STEP
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
 
 _SMALLEST_HEIGHT = 5.0
+_TRUSTED = 0.8
 
 
 class Objects(Task):
@@ -45,15 +46,18 @@ class Objects(Task):
         # The first frame of a clip and the last are seen from one side only, which hides what is behind.
         near = [maps[:, 1:-1].flatten(0, 1) for maps in encoded.features]
         far = encoded.encode(encoded.jitter(halved_frames(encoded.clean[:, 1:-1].flatten(0, 1))))
-        inner = [torch.unflatten(maps, 0, (clips, length))[:, 1:-1].flatten(0, 1) for maps in compared]
-        moving = moving_probability(*inner)
-        seen = labels_of(moving, height=height, width=width)
-        seen_far = labels_of(moving, height=height // 2, width=width // 2)
+        inner = Compared(
+            *(torch.unflatten(maps, 0, (clips, length))[:, 1:-1].flatten(0, 1) for maps in compared)
+        )
+        moving, trusted = moving_probability(*inner), explained_share(inner) >= _TRUSTED
+        seen = labels_of(moving, trusted, height=height, width=width)
+        seen_far = labels_of(moving, trusted, height=height // 2, width=width // 2)
         losses = [*self._losses(near, seen), *self._losses(far, seen_far)]
         boxes = sum(len(target.boxes) for target in seen)
         # Frames without any object say nothing yet: early on, that is all of them.
         loss = torch.stack(losses).sum() * (boxes > 0) / 2
-        return TaskOutput(loss, {"boxes": loss.new_tensor(boxes / len(seen))})
+        metrics = {"boxes": loss.new_tensor(boxes / len(seen)), "trusted": trusted.float().mean()}
+        return TaskOutput(loss, metrics)
 
     def _losses(self, features: Sequence[Tensor], targets: Sequence[Target]) -> Iterable[Tensor]:
         found = self.head(self.neck(features))
@@ -68,17 +72,21 @@ def halved_frames(frames: Tensor) -> Tensor:
     return F.pad(half, (0, across, 0, down), mode="replicate")
 
 
-def labels_of(probability: Tensor, *, height: int, width: int) -> list[Target]:
+def labels_of(probability: Tensor, trusted: Tensor, *, height: int, width: int) -> list[Target]:
     """What is to be found in N frames (height, width) by their motion masks (N, 1, h, w).
 
-    What is too small there to be told from anything else need not be found.
+    What is too small there to be told from anything else need not be found, nor anything in a frame whose
+    mask is not to be trusted, (N,) bool.
     """
     scale = torch.tensor([width / probability.shape[-1], height / probability.shape[-2]] * 2)
+    everywhere = torch.tensor([[0.0, 0.0, width, height]])
     targets = []
-    for mask in probability[:, 0].cpu().numpy():
+    for mask, believed in zip(probability[:, 0].cpu().numpy(), trusted.tolist(), strict=True):
         boxes, doubtful = (torch.from_numpy(corners) * scale for corners in moving_objects(mask))
         small = boxes[:, 3] - boxes[:, 1] < _SMALLEST_HEIGHT
         ignored = torch.cat((doubtful, boxes[small]))
+        if not believed:
+            small, ignored = torch.ones_like(small), everywhere
         targets.append(
             Target(
                 boxes=boxes[~small].to(probability.device),

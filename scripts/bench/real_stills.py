@@ -52,11 +52,13 @@ FIGURE = "ap50_h10"
 BOUND_SEEDS, BOUND_RATIO, BOUND_DIFFERENCE = 5, 1.3, 0.03
 STILLS = 78
 
-CLIP_SIZE, STILL_SIZE = (640, 352), (448, 256)
+SIZE = (448, 256)
 PRETRAINING = PretrainConfig(
     encoder="regnetx_002",
     steps=3000,
     batch=4,
+    warmup=0.05,
+    weights={"order": 0.1, "future": 0.5, "depth": 3.0, "objects": 1.0},
     shortest_s=0.04,
     longest_s=0.16,
     crop_width=256,
@@ -65,8 +67,8 @@ PRETRAINING = PretrainConfig(
 )
 FINETUNING = FinetuneConfig(
     encoder=PRETRAINING.encoder,
-    width=STILL_SIZE[0],
-    height=STILL_SIZE[1],
+    width=SIZE[0],
+    height=SIZE[1],
     steps=4800,
     batch=12,
     lr=2e-3,
@@ -135,8 +137,8 @@ def unlabelled(work: Work) -> Dataset:
     return ingest(
         sorted((work.data / "video").glob("*.mp4")),
         work.out / "dataset",
-        width=CLIP_SIZE[0],
-        height=CLIP_SIZE[1],
+        width=SIZE[0],
+        height=SIZE[1],
         validation_fraction=0,
         progress=work.progress,
     )
