@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from catseye.pretrain.motion_mask import motion_mask_loss, moving_probability
+from catseye.pretrain.motion_mask import Compared, explained_share, motion_mask_loss, moving_probability
 
 H, W = 8, 16
 
@@ -62,7 +62,7 @@ def test_the_loss_falls_as_the_logits_agree() -> None:
 def test_the_probability_weighs_what_was_foretold_with_what_is_seen() -> None:
     foretold = torch.zeros(1, 1, H // 2, W // 2)
     seen = moving_probability(foretold, errors(0.4, 0.1), errors(0.1, 0.4))
-    assert seen.shape == (1, 1, H // 2, W // 2)
+    assert seen.shape == (1, 1, H, W)
     assert seen[..., 0].min() > 0.99 and seen[..., -1].max() < 0.01
     nothing = errors(0.2, 0.2)
     told = moving_probability(torch.full_like(foretold, 2.0), nothing, nothing)
@@ -71,3 +71,18 @@ def test_the_probability_weighs_what_was_foretold_with_what_is_seen() -> None:
     torch.testing.assert_close(unseen, torch.full_like(unseen, 0.5))
     sure = moving_probability(torch.full_like(foretold, 50.0), errors(0.1, 0.1), errors(0.4, 0.4))
     assert sure.max() < 0.01, "no forecast is beyond being refuted"
+
+
+def test_a_frame_is_understood_by_the_share_of_its_changes_that_are_explained() -> None:
+    logits = torch.zeros(3, 1, H // 2, W // 2)
+    understood = (errors(0.1, 0.1), errors(0.4, 0.4))
+    half = (errors(0.4, 0.1), errors(0.1, 0.4))
+    half[1][..., : W // 2] = 0.3
+    calm = (errors(0.0, 0.0), errors(0.05, 0.05))
+    rigid, unmoved = (torch.cat(maps) for maps in zip(understood, half, calm, strict=True))
+    assert explained_share(Compared(logits, rigid, unmoved)).tolist() == [1, 0.5, 0]
+
+
+def test_what_no_source_sees_does_not_count_as_unexplained() -> None:
+    rigid, unmoved = errors(0.1, torch.inf), errors(0.4, 0.4)
+    assert explained_share(Compared(rigid, rigid, unmoved)).tolist() == [1]

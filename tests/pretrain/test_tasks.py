@@ -408,10 +408,18 @@ def test_what_is_too_small_need_not_be_found() -> None:
     moving = torch.full((1, 1, 48, 64), 0.01)
     moving[..., 8:20, 8:24] = 0.99
     moving[..., 30:34, 40:46] = 0.99
-    (near,) = labels_of(moving, height=96, width=128)
+    trusted = torch.tensor([True])
+    (near,) = labels_of(moving, trusted, height=96, width=128)
     assert near.boxes.tolist() == [[16, 16, 48, 40], [80, 60, 92, 68]] and not len(near.ignored)
-    (far,) = labels_of(moving, height=48, width=64)
+    (far,) = labels_of(moving, trusted, height=48, width=64)
     assert far.boxes.tolist() == [[8, 8, 24, 20]] and far.ignored.tolist() == [[40, 30, 46, 34]]
+
+
+def test_a_frame_whose_motion_is_not_understood_teaches_nothing() -> None:
+    moving = torch.full((1, 1, 48, 64), 0.01)
+    moving[..., 8:20, 8:24] = 0.99
+    (target,) = labels_of(moving, torch.tensor([False]), height=96, width=128)
+    assert not len(target.boxes) and target.ignored.tolist() == [[0, 0, 128, 96]]
 
 
 def test_a_halved_frame_is_of_a_size_that_an_encoder_takes() -> None:
