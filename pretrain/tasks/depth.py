@@ -159,7 +159,9 @@ class Depth(Task):
                 unmoved.append(views.unmoved.mean())
                 small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
                 roughness.append(smoothness(inverse, small))
-            standing = standing_error(inverses[0], moving.sigmoid())
+            # A camera in a vehicle looks ahead: the horizon is near the height of its axis.
+            horizon = (intrinsics[:, 3] * moving.shape[-2]).repeat_interleave(clean.shape[1])
+            standing = standing_error(inverses[0], moving.sigmoid(), horizon.detach())
             speed = speed_error(motion, batch.times_s, batch.speed_mps)
         photometric = torch.stack(errors).mean()
         loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
