@@ -25,6 +25,7 @@ _MOST_LOGIT = 4.6
 _PRIOR = 0.02
 _VISIBLE = 0.1
 _LEAST_CHANGED = 0.01
+_BELIEVED = (0.8, 0.9)
 
 
 def motion_mask_loss(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:
@@ -69,6 +70,12 @@ def explained_share(compared: Compared) -> Tensor:
     explained = changes & (compared.rigid < compared.unmoved)
     enough = changes.flatten(1).float().mean(dim=1) >= _LEAST_CHANGED
     return explained.flatten(1).sum(dim=1) / changes.flatten(1).sum(dim=1).clamp(min=1) * enough
+
+
+def trust(compared: Compared) -> Tensor:
+    """How far the masks of N frames can be believed, (N,) in [0, 1], by their ``explained_share``."""
+    least, full = _BELIEVED
+    return ((explained_share(compared) - least) / (full - least)).clamp(0, 1)
 
 
 def moving_probability(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import intrinsics_within
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
-from catseye.pretrain.motion_mask import Compared, motion_mask_loss
+from catseye.pretrain.motion_mask import Compared, explained_share, motion_mask_loss, trust
 from catseye.pretrain.photometric import Views, make_views, rigid_error, smoothness, synthesis_error
 from catseye.pretrain.pose import (
     ROTATION_RATE,
@@ -115,7 +115,8 @@ class Depth(Task):
     """Learns depth of a sequence's frames by synthesising each from two others.
 
     What moves by itself misleads that: a vehicle ahead at one's own speed looks infinitely far. A mask of
-    what moves, foretold from the single frame, takes it out, and it gets the depth of the place it stands on.
+    what moves, foretold from the single frame, takes it out, and it gets the depth of the place it stands on;
+    but only where the frame is understood, since before that much of the road seems to move.
 
     A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
     come near enough, and to tell the distance where no speed does. Where no calibration tells the intrinsics,
@@ -145,30 +146,32 @@ class Depth(Task):
                 torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics), encoded.clips.windows
             )
             aligned = aligned_motion(motion, halved(clean, 1), inverses[0], intrinsics, batch)
-            still = 1 - moving.detach().sigmoid()
             errors, unmoved, roughness = [], [], []
             for level, inverse in enumerate(inverses):
                 # At twice the map's own size: finer texture would tell it nothing but how to go astray.
                 views = views_of(halved(clean, min(level + 1, _MOST_HALVED)), aligned.transforms, intrinsics)
                 depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
                 rigid = rigid_error(depth, views)
-                errors.append(synthesis_error(rigid, views, still))
                 if level == 0:
                     mask = motion_mask_loss(moving, rigid, views.unmoved)
-                    encoded.compared.append(Compared(moving.detach(), rigid.detach(), views.unmoved))
+                    compared = Compared(moving.detach(), rigid.detach(), views.unmoved)
+                    moves = compared.logits.sigmoid() * trust(compared)[:, None, None, None]
+                errors.append(synthesis_error(rigid, views, 1 - moves))
                 unmoved.append(views.unmoved.mean())
                 small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
                 roughness.append(smoothness(inverse, small))
             # A camera in a vehicle looks ahead: the horizon is near the height of its axis.
             horizon = (intrinsics[:, 3] * moving.shape[-2]).repeat_interleave(clean.shape[1])
-            standing = standing_error(inverses[0], moving.sigmoid(), horizon.detach())
+            standing = standing_error(inverses[0], moves, horizon.detach())
             speed = speed_error(motion, batch.times_s, batch.speed_mps)
+        encoded.compared.append(compared)
         photometric = torch.stack(errors).mean()
         loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
         loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask + _STANDING * standing
         metrics = {
             "photometric": photometric,
             "unmoved": torch.stack(unmoved).mean(),
+            "explained": explained_share(compared).mean(),
             "speed_error": speed,
             "alignment": aligned.shortfall,
             "moving": mask,

@@ -23,7 +23,7 @@ from catseye.pretrain.run_options import SIZE_STEP
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
 
 _SMALLEST_HEIGHT = 5.0
-_TRUSTED = 0.8
+_UNDERSTOOD = 0.85
 
 
 class Objects(Task):
@@ -49,14 +49,14 @@ class Objects(Task):
         inner = Compared(
             *(torch.unflatten(maps, 0, (clips, length))[:, 1:-1].flatten(0, 1) for maps in compared)
         )
-        moving, trusted = moving_probability(*inner), explained_share(inner) >= _TRUSTED
-        seen = labels_of(moving, trusted, height=height, width=width)
-        seen_far = labels_of(moving, trusted, height=height // 2, width=width // 2)
+        moving, understood = moving_probability(*inner), explained_share(inner) >= _UNDERSTOOD
+        seen = labels_of(moving, understood, height=height, width=width)
+        seen_far = labels_of(moving, understood, height=height // 2, width=width // 2)
         losses = [*self._losses(near, seen), *self._losses(far, seen_far)]
         boxes = sum(len(target.boxes) for target in seen)
         # Frames without any object say nothing yet: early on, that is all of them.
         loss = torch.stack(losses).sum() * (boxes > 0) / 2
-        metrics = {"boxes": loss.new_tensor(boxes / len(seen)), "trusted": trusted.float().mean()}
+        metrics = {"boxes": loss.new_tensor(boxes / len(seen)), "understood": understood.float().mean()}
         return TaskOutput(loss, metrics)
 
     def _losses(self, features: Sequence[Tensor], targets: Sequence[Target]) -> Iterable[Tensor]:
@@ -72,20 +72,20 @@ def halved_frames(frames: Tensor) -> Tensor:
     return F.pad(half, (0, across, 0, down), mode="replicate")
 
 
-def labels_of(probability: Tensor, trusted: Tensor, *, height: int, width: int) -> list[Target]:
+def labels_of(probability: Tensor, understood: Tensor, *, height: int, width: int) -> list[Target]:
     """What is to be found in N frames (height, width) by their motion masks (N, 1, h, w).
 
     What is too small there to be told from anything else need not be found, nor anything in a frame whose
-    mask is not to be trusted, (N,) bool.
+    motion is not understood, (N,) bool.
     """
     scale = torch.tensor([width / probability.shape[-1], height / probability.shape[-2]] * 2)
     everywhere = torch.tensor([[0.0, 0.0, width, height]])
     targets = []
-    for mask, believed in zip(probability[:, 0].cpu().numpy(), trusted.tolist(), strict=True):
+    for mask, clear in zip(probability[:, 0].cpu().numpy(), understood.tolist(), strict=True):
         boxes, doubtful = (torch.from_numpy(corners) * scale for corners in moving_objects(mask))
         small = boxes[:, 3] - boxes[:, 1] < _SMALLEST_HEIGHT
         ignored = torch.cat((doubtful, boxes[small]))
-        if not believed:
+        if not clear:
             small, ignored = torch.ones_like(small), everywhere
         targets.append(
             Target(
