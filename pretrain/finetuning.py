@@ -21,7 +21,6 @@ from catseye.files import sha256_of
 from catseye.pretrain.augment import Still
 from catseye.pretrain.checkpoint import CheckpointInfo, save_checkpoint
 from catseye.pretrain.depth_teacher import DepthTeacher
-from catseye.pretrain.detection_head import NECK_CHANNELS
 from catseye.pretrain.detection_pictures import save_detection_pictures
 from catseye.pretrain.detection_training import (
     DetectionTraining,
@@ -36,6 +35,7 @@ from catseye.pretrain.devices import launch
 from catseye.pretrain.ema import decay_at, frozen_copy, update_average
 from catseye.pretrain.labels import Labels, read_coco, split_labels
 from catseye.pretrain.prediction import measure, predict_labelled
+from catseye.pretrain.presets import neck_channels_of
 from catseye.pretrain.run_log import RunLog
 from catseye.pretrain.run_options import RunOptions, require_network_size
 from catseye.pretrain.stills import Draw, batches, load_stills
@@ -56,7 +56,7 @@ class FinetuneConfig(RunOptions):
         encoder: for training from scratch only; a pretrained run brings its own.
         width, height: network size in pixels, multiples of 32.
         embedding_dim: length of the appearance descriptor.
-        neck_channels: width of neck and head.
+        neck_channels: width of neck and head; None is what goes with the encoder, see ``neck_channels_of``.
         zoom: largest factor by which a still is enlarged or shrunk at random.
         encoder_lr_scale: the pretrained encoder's and depth decoder's learning rate in units of ``lr``; from
             scratch everything learns at ``lr``.
@@ -73,7 +73,7 @@ class FinetuneConfig(RunOptions):
     width: int = 320
     height: int = 192
     embedding_dim: int = 32
-    neck_channels: int = NECK_CHANNELS
+    neck_channels: int | None = None
     batch: int = 8
     zoom: float = 1.3
     encoder_lr_scale: float = 1.0
@@ -86,7 +86,9 @@ class FinetuneConfig(RunOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_positive("embedding_dim", "neck_channels")
+        self.require_positive("embedding_dim")
+        if self.neck_channels is not None:
+            self.require_positive("neck_channels")
         self.require_not_negative("encoder_lr_scale", "depth_weight")
         if not 1 <= self.zoom <= _LARGEST_ZOOM:
             raise UsageError(f"zoom {self.zoom}: lies between 1 and {_LARGEST_ZOOM:g}")
@@ -136,9 +138,11 @@ def finetune(
     if start is not None and not config.depth_weight:
         start = start.without_depth()
     encoder = config.encoder if start is None else start.info.encoder
+    neck_channels = neck_channels_of(encoder) if config.neck_channels is None else config.neck_channels
     identity = RunIdentity(
         {name: value for name, value in asdict(config).items() if name not in _INDIFFERENT}
-        | {"encoder": encoder, "pretrained_sha256": "" if start is None else start.sha256},
+        | {"encoder": encoder, "neck_channels": neck_channels}
+        | {"pretrained_sha256": "" if start is None else start.sha256},
         _fingerprint(everything, train, test),
     )
     finished = finished_run(run, identity)
@@ -153,7 +157,7 @@ def finetune(
         encoder,
         train.classes,
         embedding_dim=config.embedding_dim,
-        neck_channels=config.neck_channels,
+        neck_channels=neck_channels,
         start=start,
     )
     detector.encoder.requires_grad_(not config.freeze_encoder)

@@ -85,3 +85,12 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UsageError(f"preset {name!r}: choose {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def neck_channels_of(encoder: str) -> int:
+    """Width of neck and head that goes with an encoder: that of its preset, or of ``base`` where it has none.
+
+    A detector that is pretrained must be as wide as the one that is fine-tuned.
+    """
+    widths = {choice.encoder: choice.neck_channels for choice in PRESETS.values()}
+    return widths.get(encoder, PRESETS["base"].neck_channels)

@@ -50,6 +50,8 @@ _MOVING = 0.05
 _STANDING = 0.1
 _RARELY = -2.0
 _MOST_HALVED = 3
+_SETTLED = 0.8
+_RECENT = 0.02
 
 
 def canonical_depth(inverse: Tensor) -> Tensor:
@@ -119,11 +121,15 @@ class Depth(Task):
     but only where the frame is understood, since before that much of the road seems to move.
 
     A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
-    come near enough, and to tell the distance where no speed does. Where no calibration tells the intrinsics,
+    come near enough, and to tell the distance where no speed does. Without a speed that begins when most of
+    what changes in the pictures is explained: aligned to depth that knows nothing, the camera soon stands
+    still, and nothing is learned any more. Where no calibration tells the intrinsics,
     NaN in the batch, they are learned too; driving straight on shows nothing of them, it takes turns.
 
     What follows the networks is float32: a pixel's position needs more digits than bfloat16 has.
     """
+
+    explained: Tensor
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
@@ -132,6 +138,7 @@ class Depth(Task):
         # Little moves: a mask of halves everywhere would have everything stand on the picture's border.
         self.moving.bias = nn.Parameter(torch.full((1,), _RARELY))
         self.pose = PoseNet()
+        self.register_buffer("explained", torch.zeros(()))
 
     def forward(self, encoded: Encoded) -> TaskOutput:
         batch, clean = encoded.batch, encoded.clean
@@ -145,7 +152,14 @@ class Depth(Task):
             intrinsics = intrinsics_within(
                 torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics), encoded.clips.windows
             )
-            aligned = aligned_motion(motion, halved(clean, 1), inverses[0], intrinsics, batch)
+            aligned = aligned_motion(
+                motion,
+                halved(clean, 1),
+                inverses[0],
+                intrinsics,
+                batch,
+                settled=self.explained >= _SETTLED,
+            )
             errors, unmoved, roughness = [], [], []
             for level, inverse in enumerate(inverses):
                 # At twice the map's own size: finer texture would tell it nothing but how to go astray.
@@ -165,13 +179,16 @@ class Depth(Task):
             standing = standing_error(inverses[0], moves, horizon.detach())
             speed = speed_error(motion, batch.times_s, batch.speed_mps)
         encoded.compared.append(compared)
+        explained = explained_share(compared).mean()
+        if self.training:
+            self.explained.lerp_(explained, _RECENT)
         photometric = torch.stack(errors).mean()
         loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
         loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask + _STANDING * standing
         metrics = {
             "photometric": photometric,
             "unmoved": torch.stack(unmoved).mean(),
-            "explained": explained_share(compared).mean(),
+            "explained": explained,
             "speed_error": speed,
             "alignment": aligned.shortfall,
             "moving": mask,
@@ -224,7 +241,13 @@ class AlignedMotion(NamedTuple):
 
 
 def aligned_motion(
-    motion: Tensor, frames: Tensor, inverse: Tensor, intrinsics: Tensor, batch: ClipBatch
+    motion: Tensor,
+    frames: Tensor,
+    inverse: Tensor,
+    intrinsics: Tensor,
+    batch: ClipBatch,
+    *,
+    settled: Tensor,
 ) -> AlignedMotion:
     """The motion (B, T − 1, 6) that a network estimates, after ``align``.
 
@@ -234,11 +257,14 @@ def aligned_motion(
     Args:
         frames: (B, T, 3, h, w).
         inverse: inverse canonical depth of the frames, (B · T, 1, h', w'); it takes no gradient.
+        settled: whether depth is good enough to align by, a bool (). Before that, steps of unknown speed keep
+            the network's motion, with its gradient.
     """
     steps = motion.shape[1]
     intrinsics = intrinsics.detach().repeat_interleave(steps, dim=0)
     earlier = torch.unflatten(inverse.detach(), 0, frames.shape[:2])[:, :-1].flatten(0, 1)
-    start = rigid_transform(motion.detach().flatten(0, 1))
+    own = rigid_transform(motion.flatten(0, 1))
+    start = own.detach()
     found = invert(
         align(
             frames[:, :-1].flatten(0, 1),
@@ -260,7 +286,9 @@ def aligned_motion(
     turn = motion[..., :3] - (motion[..., :3].detach() + missed)
     course = motion[..., 3:] - direction * length[..., None].detach()
     shortfall = (turn.abs() / ROTATION_RATE + course.abs() / TRANSLATION_RATE) / elapsed[..., None]
-    return AlignedMotion(list(poses.unbind(1)), shortfall.mean())
+    taken = known.isfinite() | settled
+    poses = torch.where(taken[..., None, None], poses, torch.unflatten(own, 0, motion.shape[:2]))
+    return AlignedMotion(list(poses.unbind(1)), (shortfall * taken[..., None]).mean())
 
 
 def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Views:

@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from catseye.pretrain.detection_head import NECK_CHANNELS, Head, Neck, TrainingOutputs
+from catseye.pretrain.detection_head import Head, Neck, TrainingOutputs
 from catseye.pretrain.detection_loss import Target, detection_losses
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.motion_mask import Compared, explained_share, moving_probability
 from catseye.pretrain.moving_objects import moving_objects
+from catseye.pretrain.presets import neck_channels_of
 from catseye.pretrain.run_options import SIZE_STEP
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
 
@@ -37,8 +38,9 @@ class Objects(Task):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
-        self.neck = Neck(encoder.channels, NECK_CHANNELS)
-        self.head = Head(NECK_CHANNELS, 1)
+        width = neck_channels_of(encoder.name)
+        self.neck = Neck(encoder.channels, width)
+        self.head = Head(width, 1)
 
     def forward(self, encoded: Encoded) -> TaskOutput:
         (compared,) = encoded.compared

@@ -125,7 +125,9 @@ def stereo_figures(network: PretextModel, drive: StereoDrive) -> dict[str, float
     )
     small = halved(frames[None], 1)
     motion = task.motion(small, batch.times_s)
-    aligned = aligned_motion(motion, small, inverse * (SIZE[0] / width), intrinsics, batch)
+    aligned = aligned_motion(
+        motion, small, inverse * (SIZE[0] / width), intrinsics, batch, settled=torch.tensor(True)
+    )
     found = torch.cat(aligned.transforms).double()
     true = torch.from_numpy(np.linalg.inv(drive.poses[:-1]) @ drive.poses[1:])
     turned = rotation_vector(found[:, :3, :3].transpose(1, 2) @ true[:, :3, :3]).norm(dim=1)

@@ -31,7 +31,7 @@ import json
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ STILLS = 78
 SIZE = (448, 256)
 PRETRAINING = PretrainConfig(
     encoder="regnetx_002",
-    steps=2400,
+    steps=3000,
     batch=4,
     warmup=0.05,
     weights={"order": 0.1, "future": 0.5, "depth": 3.0, "objects": 1.0},
@@ -197,8 +197,15 @@ def measure_schedule(steps: int, seed: int, work: Work) -> dict[str, float]:
 
 def row_config(row: Row, count: int) -> str:
     """Hash of what decides a row's figures. Not of the code: a line names its commit."""
-    learned = pretraining_of(row).as_json() if row.tasks else {}
-    return config_of((row, count, learned, asdict(replace(FINETUNING, seed=0))), ())
+    learned = chosen(pretraining_of(row)) if row.tasks else {}
+    return config_of((row, count, learned, chosen(FINETUNING)), ())
+
+
+def chosen(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+    """The options that are not the defaults, nor the seed: a new option changes no old figure."""
+    defaults = vars(type(config)())
+    options = {name: value for name, value in vars(config).items() if value != defaults[name]}
+    return {name: value for name, value in options.items() if name not in ("seed", "workers", "save_every")}
 
 
 def table(
@@ -226,7 +233,7 @@ def curve(lengths: Sequence[int], seeds: Sequence[int], work: Work) -> list[dict
         figures = run_cases(
             f"schedule, {steps} steps",
             seeds,
-            config=config_of((STILLS, asdict(replace(FINETUNING, seed=0, steps=steps))), ()),
+            config=config_of((STILLS, chosen(replace(FINETUNING, steps=steps))), ()),
             results=RESULTS,
             run=lambda seed, steps=steps: measure_schedule(steps, seed, work),
         )

@@ -193,7 +193,7 @@ def test_neck_and_head_that_learned_objects_are_the_start(classes: tuple[str, ..
     )
     start = Start(info, model.state_dict(), "")
     options = {"embedding_dim": 8, "start": start}
-    taken = build_detector("resnet10t", classes, neck_channels=64, **options)
+    taken = build_detector("resnet10t", classes, neck_channels=48, **options)
     learned = model.task("objects")
     for name in ("tower.0.0.weight", "distances.weight", "rivalry.bias"):
         torch.testing.assert_close(taken.head.state_dict()[name], learned.state_dict()[f"head.{name}"])
@@ -209,7 +209,7 @@ def test_a_neck_of_another_width_begins_anew_and_says_so(caplog: pytest.LogCaptu
     )
     start = Start(info, model.state_dict(), "")
     build_detector("resnet10t", ("vehicle",), embedding_dim=8, neck_channels=24, start=start)
-    assert "64 channels, not 24" in caplog.text
+    assert "48 channels, not 24" in caplog.text
 
 
 def test_a_frozen_encoder_keeps_its_weights(labelled: Path, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_frozen_encoder_keeps_its_weights(labelled: Path, tmp_path: Path) -> N
         config = replace(TINY, freeze_encoder=frozen)
         finetune(None, tmp_path / name, labels=labelled / "labels.json", config=config)
         torch.manual_seed(config.seed)
-        fresh = build_detector("resnet10t", ("vehicle",), embedding_dim=32, neck_channels=64, start=None)
+        fresh = build_detector("resnet10t", ("vehicle",), embedding_dim=32, neck_channels=48, start=None)
         _, state = load_checkpoint(tmp_path / name)
         moved[name] = {
             part: any(

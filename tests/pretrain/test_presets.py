@@ -20,6 +20,8 @@ from catseye.pretrain import PRESETS, FinetuneConfig, PretrainConfig, finetuning
 from catseye.pretrain.checkpoint import CheckpointInfo
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import STRIDES, Encoder
+from catseye.pretrain.presets import neck_channels_of
+from catseye.pretrain.tasks.objects import Objects
 
 GIGAFLOPS = {"nano": (0.9, 1.2), "small": (4, 8), "base": (8, 16)}
 """At least and at most, of a whole detector; YOLOX-Nano at 416x416 takes 1.05 in its convolutions."""
@@ -146,3 +148,14 @@ def test_a_run_with_another_encoder_than_the_presets_is_refused(
     called = catseye("finetune", run, "--labels", labels, "--out", tmp_path / "o", "--preset", "nano")
     assert called.code == 2
     assert re.search(r"--preset nano goes with the encoder \w+, but .*run has resnet10t: name", called.line)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_learns_objects_is_as_wide_as_what_is_fine_tuned(name: str) -> None:
+    choice = preset(name)
+    assert neck_channels_of(choice.encoder) == choice.neck_channels
+    assert Objects(Encoder(choice.encoder)).head.one.in_channels == choice.neck_channels
+
+
+def test_an_encoder_of_no_preset_has_the_neck_of_the_largest() -> None:
+    assert neck_channels_of("regnetx_002") == PRESETS["base"].neck_channels
