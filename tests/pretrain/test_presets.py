@@ -119,7 +119,7 @@ def sizes(config: dict[str, Any]) -> tuple[object, ...]:
 
 def test_the_command_line_takes_what_is_given_then_the_preset_then_the_default(asked: Any) -> None:
     nano = preset("nano")
-    assert sizes(asked("finetune")) == ("resnet18", 448, 256, 64)
+    assert sizes(asked("finetune")) == ("resnet18", 448, 256, None)
     assert sizes(asked("finetune", "--preset", "nano")) == (
         nano.encoder,
         *nano.detector_size,

@@ -18,6 +18,7 @@ from catseye.pretrain.detector import Detector, decode
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.motion_mask import Compared
+from catseye.pretrain.pose import rigid_transform
 from catseye.pretrain.tasks import Encoded
 from catseye.pretrain.tasks.depth import (
     FARTHEST,
@@ -305,12 +306,43 @@ def test_distance_is_measured_where_speed_is_and_estimated_elsewhere() -> None:
     motion = straight(batch, 7.0)
     clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
     inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
-    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch)
+    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(True))
     lengths = torch.stack([pose[:, :3, 3].norm(dim=1) for pose in aligned.transforms], dim=1)
     torch.testing.assert_close(lengths, torch.tensor([[1.0], [0.7]]).expand(2, 3))
     lengths.sum().backward()
     assert motion.grad is not None
     assert not motion.grad[0].any() and motion.grad[1, :, 5].tolist() == pytest.approx([1.0] * 3)
+
+
+def test_without_speed_the_network_moves_as_it_will_until_depth_is_settled() -> None:
+    batch = make_batch()
+    batch.speed_mps[1] = float("nan")
+    motion = straight(batch, 7.0)
+    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
+    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
+    early, late = (
+        aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(settled))
+        for settled in (False, True)
+    )
+    own = rigid_transform(motion[:, 0])
+    torch.testing.assert_close(early.transforms[0][1], own[1])
+    assert not torch.allclose(late.transforms[0][1], own[1], atol=1e-3)
+    torch.testing.assert_close(early.transforms[0][0], late.transforms[0][0])  # its speed is known
+    early.shortfall.backward()
+    assert motion.grad is not None
+    assert motion.grad[0].any() and not motion.grad[1].any()
+
+
+def test_depth_settles_as_it_explains_more_and_evaluating_changes_nothing(encoder: Encoder) -> None:
+    torch.manual_seed(0)
+    task = Depth(encoder)
+    output = task(encode(encoder, make_batch()))
+    after_one = task.explained.clone()
+    torch.testing.assert_close(after_one, 0.02 * output.metrics["explained"])
+    assert after_one > 0
+    task.eval()
+    task(encode(encoder, make_batch()))
+    torch.testing.assert_close(task.explained, after_one)
 
 
 def test_the_network_is_taught_the_motion_that_pictures_tell() -> None:
@@ -319,7 +351,7 @@ def test_the_network_is_taught_the_motion_that_pictures_tell() -> None:
     clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
     inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
     motion = straight(batch, 0.5)
-    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch)
+    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(True))
     aligned.shortfall.backward()
     assert motion.grad is not None
     yaw_or_right = motion.grad[..., 1] + motion.grad[..., 3]
@@ -509,7 +541,7 @@ def test_state_is_kept_under_the_tasks_names() -> None:
     model = PretextModel(ENCODER, ["order", "depth"])
     assert {name.split(".")[0] for name in model.state_dict()} == {"encoder", "order", "depth"}
     parts = {name.split(".")[1] for name in model.state_dict() if name.startswith("depth.")}
-    assert parts == {"decoder", "moving", "pose"}
+    assert parts == {"decoder", "explained", "moving", "pose"}
 
 
 def test_half_precision_stays_out_of_the_geometry() -> None:
