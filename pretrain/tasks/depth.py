@@ -294,8 +294,9 @@ def aligned_motion(
 def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Views:
     """Every frame of (B, T, 3, h, w) with two others as sources, N = B · T.
 
-    An inner frame has its neighbours. The first and the last have the two farthest from them in time: by then
-    what is far away has moved enough to tell its depth.
+    An inner frame has its neighbours. The first and the last have the one neighbour, in which what is near can
+    still be recognised, and the frame farthest in time: by then what is far away has moved enough to tell its
+    depth.
 
     Args:
         frames: T ≥ 3.
@@ -305,7 +306,7 @@ def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Vie
     for step in steps:
         cameras.append(cameras[-1] @ step)
     last = len(cameras) - 1
-    pairs = [(last - 1, last), *((k - 1, k + 1) for k in range(1, last)), (1, 0)]
+    pairs = [(1, last), *((k - 1, k + 1) for k in range(1, last)), (last - 1, 0)]
     back = [invert(camera) for camera in cameras]
     return make_views(
         frames.flatten(0, 1),

@@ -283,8 +283,8 @@ def test_views_lead_from_each_frame_to_two_others() -> None:
     for step, metres in zip(steps, (1.0, 2.0, 3.0), strict=True):  # forward, a little faster each time
         step[:, 2, 3] = metres
     views = views_of(frames, steps, torch.rand(2, 4) + 0.5)
-    sources = [(2, 3), (0, 2), (1, 3), (1, 0)]
-    ahead = [(-3.0, -6.0), (1.0, -2.0), (2.0, -3.0), (5.0, 6.0)]
+    sources = [(1, 3), (0, 2), (1, 3), (2, 0)]
+    ahead = [(-1.0, -6.0), (1.0, -2.0), (2.0, -3.0), (3.0, 6.0)]
     for frame in range(4):
         row = 4 + frame  # of the second clip
         assert torch.equal(views.target[row], frames[1, frame])
