@@ -294,9 +294,9 @@ def aligned_motion(
 def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Views:
     """Every frame of (B, T, 3, h, w) with two others as sources, N = B · T.
 
-    An inner frame has its neighbours. The first and the last have the one neighbour, in which what is near can
-    still be recognised, and the frame farthest in time: by then what is far away has moved enough to tell its
-    depth.
+    An inner frame has its neighbours. The first and the last have their one neighbour, in which what is near
+    can still be recognised, and the frame farthest in time: by then what is far away has moved enough to tell
+    its depth.
 
     Args:
         frames: T ≥ 3.
