@@ -126,12 +126,15 @@ def finetune(
     width: PresetWidth = None,
     height: PresetHeight = None,
     neck_channels: Annotated[
-        int | None, typer.Option(min=1, help="Width of neck and head, where not the preset's, or 64.")
+        int | None, typer.Option(min=1, help="Width of neck and head, where not what goes with the encoder.")
     ] = None,
     crop: Crop = None,
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Leave the encoder's weights as they start.")
     ] = False,
+    depth_weight: Annotated[
+        float, typer.Option(help="How much to keep the pretrained depth; 0 gives it up.")
+    ] = 1.0,
     precision: Precision = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -152,6 +155,7 @@ def finetune(
         lr=learning_rate,
         **crop_sizes(crop),
         freeze_encoder=freeze_encoder,
+        depth_weight=depth_weight,
         precision=precision,
         seed=seed,
     )

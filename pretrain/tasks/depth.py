@@ -24,6 +24,7 @@ from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
 from catseye.pretrain.motion_mask import Compared, explained_share, motion_mask_loss, trust
 from catseye.pretrain.photometric import Views, make_views, rigid_error, smoothness, synthesis_error
+from catseye.pretrain.plane_sweep import hint_error, sweep
 from catseye.pretrain.pose import (
     ROTATION_RATE,
     TRANSLATION_RATE,
@@ -48,6 +49,8 @@ _SPEED = 0.1
 _ALIGNMENT = 0.1
 _MOVING = 0.05
 _STANDING = 0.1
+_HINT = 0.1
+_NEAREST_PLANE = 3.0
 _RARELY = -2.0
 _MOST_HALVED = 3
 _SETTLED = 0.8
@@ -120,11 +123,14 @@ class Depth(Task):
     what moves, foretold from the single frame, takes it out, and it gets the depth of the place it stands on;
     but only where the frame is understood, since before that much of the road seems to move.
 
+    Comparing neighbouring pixels leads only to the nearest good depth; a sweep of planes tries them all, and
+    hints at those that explain more.
+
     A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
     come near enough, and to tell the distance where no speed does. Without a speed that begins when most of
     what changes in the pictures is explained: aligned to depth that knows nothing, the camera soon stands
-    still, and nothing is learned any more. Where no calibration tells the intrinsics,
-    NaN in the batch, they are learned too; driving straight on shows nothing of them, it takes turns.
+    still, and nothing is learned any more. Where no calibration tells the intrinsics, NaN in the batch, they
+    are learned too; driving straight on shows nothing of them, it takes turns.
 
     What follows the networks is float32: a pixel's position needs more digits than bfloat16 has.
     """
@@ -174,6 +180,12 @@ class Depth(Task):
                 unmoved.append(views.unmoved.mean())
                 small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
                 roughness.append(smoothness(inverse, small))
+            # At the size of the finest map, which is all that it can follow.
+            views = views_of(halved(clean, 2), aligned.transforms, intrinsics)
+            depth = depth_of(inverses[0], views.target.shape[-2:], views.intrinsics)
+            focal = views.intrinsics[:, 0].detach()
+            hint = sweep(views, depth.detach(), nearest=_NEAREST_PLANE * focal, farthest=FARTHEST * focal)
+            hinted = hint_error(depth, hint)
             # A camera in a vehicle looks ahead: the horizon is near the height of its axis.
             horizon = (intrinsics[:, 3] * moving.shape[-2]).repeat_interleave(clean.shape[1])
             standing = standing_error(inverses[0], moves, horizon.detach())
@@ -184,7 +196,8 @@ class Depth(Task):
             self.explained.lerp_(explained, _RECENT)
         photometric = torch.stack(errors).mean()
         loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
-        loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask + _STANDING * standing
+        loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask
+        loss = loss + _STANDING * standing + _HINT * hinted
         metrics = {
             "photometric": photometric,
             "unmoved": torch.stack(unmoved).mean(),
@@ -193,6 +206,8 @@ class Depth(Task):
             "alignment": aligned.shortfall,
             "moving": mask,
             "standing": standing,
+            "hinted": hinted,
+            "hints": hint.believed.float().mean(),
             "focal": intrinsics[:, 0].mean(),
         }
         return TaskOutput(loss, {name: figure.detach() for name, figure in metrics.items()})

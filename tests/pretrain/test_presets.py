@@ -137,6 +137,11 @@ def test_the_command_line_takes_what_is_given_then_the_preset_then_the_default(a
     assert asked("pretrain", "--preset", "nano", "--encoder", "resnet10t")["encoder"] == "resnet10t"
 
 
+def test_depth_can_be_given_up_from_the_command_line(asked: Any) -> None:
+    assert asked("finetune")["depth_weight"] == 1
+    assert asked("finetune", "--depth-weight", "0")["depth_weight"] == 0
+
+
 def test_a_run_with_another_encoder_than_the_presets_is_refused(
     asked: Any, catseye: Command, tmp_path: Path
 ) -> None:

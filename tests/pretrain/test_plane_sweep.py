@@ -1,0 +1,67 @@
+"""A sweep finds the depth of scenes whose geometry is known, from however far away the first guess is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from catseye.pretrain.photometric import Views, make_views
+from catseye.pretrain.plane_sweep import Hint, hint_error, sweep
+
+H, W = 48, 64
+INTRINSICS = torch.tensor([[0.8, 0.8 * W / H, 0.5, 0.5]])
+FOCAL_PX = 0.8 * W
+NEAREST, FARTHEST = torch.tensor([2.0]), torch.tensor([100.0])
+APART = (100 / 2) ** (1 / 23)
+"""By how much the depth of a plane differs from the next one's."""
+
+
+def texture(seed: int = 0) -> Tensor:
+    noise = torch.rand(1, 3, H // 4, (W + 64) // 4, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(noise, size=(H, W + 64), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def wall(depth: float, *, shift: int) -> Views:
+    """A wall seen from two cameras to either side, that shifts by so many pixels between them."""
+    wide, baseline = texture(), shift * depth / FOCAL_PX
+    sides = torch.eye(4).repeat(2, 1, 1, 1)
+    sides[0, 0, 0, 3], sides[1, 0, 0, 3] = -baseline, baseline
+    left, right = (wide[..., 32 + by : 32 + by + W] for by in (-shift, shift))
+    return make_views(wide[..., 32:-32], torch.stack((right, left)), sides, INTRINSICS)
+
+
+def middle(maps: Tensor) -> Tensor:
+    return maps[..., 4:-4, 16:-16]
+
+
+@pytest.mark.parametrize("depth", [4.0, 15.0])
+@pytest.mark.parametrize("guess", [2.5, 80.0])
+def test_the_right_plane_is_found_from_any_guess(depth: float, guess: float) -> None:
+    views = wall(depth, shift=8)
+    hint = sweep(views, torch.full((1, 1, H, W), guess), nearest=NEAREST, farthest=FARTHEST)
+    off = (middle(hint.depth).log() - torch.tensor(depth).log()).abs()
+    assert off.max() < torch.tensor(APART).log() / 2 + 1e-3
+    assert middle(hint.believed).float().mean() > 0.95
+
+
+def test_a_guess_that_is_right_needs_no_hint() -> None:
+    hint = sweep(wall(15.0, shift=8), torch.full((1, 1, H, W), 15.0), nearest=NEAREST, farthest=FARTHEST)
+    assert middle(hint.believed).float().mean() < 0.02
+
+
+def test_of_what_does_not_shift_nothing_is_known() -> None:
+    still = wall(15.0, shift=8)
+    same = still._replace(sources=still.target.expand_as(still.sources), unmoved=torch.zeros(1, 1, H, W))
+    hint = sweep(same, torch.full((1, 1, H, W), 5.0), nearest=NEAREST, farthest=FARTHEST)
+    assert not hint.believed.any()
+
+
+def test_the_error_counts_what_is_believed_and_teaches_depth_alone() -> None:
+    depth = torch.full((1, 1, 2, 2), 10.0, requires_grad=True)
+    hint = Hint(torch.full((1, 1, 2, 2), 5.0), torch.tensor([[[[True, False], [False, False]]]]))
+    error = hint_error(depth, hint)
+    torch.testing.assert_close(error, torch.tensor(2.0).log() / 4)
+    error.backward()
+    assert depth.grad is not None and (depth.grad.flatten() > 0).tolist() == [True, False, False, False]
