@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -99,6 +99,10 @@ class PretextModel(nn.Module):
         maps: list[Tensor] = self.encoder(rgb.contiguous(memory_format=torch.channels_last))
         return [level.float() for level in maps]
 
-    def after_step(self, *, step: int) -> None:
+    def after_step(self, *, step: int, metrics: Mapping[str, float]) -> None:
+        """Tell every task of the step made; ``metrics`` by ``TASK/NAME``."""
         for name in self.task_names:
-            self.task(name).after_step(self.encoder, step=step)
+            own = {
+                key.removeprefix(f"{name}/"): metrics[key] for key in metrics if key.startswith(f"{name}/")
+            }
+            self.task(name).after_step(self.encoder, step=step, metrics=own)

@@ -106,7 +106,7 @@ def train_step(session: Session, batches: Sequence[ClipBatch], *, measure: bool)
     position.step += 1
     if math.isfinite(norm):
         optimizer.step()
-        network.after_step(step=position.step)
+        network.after_step(step=position.step, metrics=_task_metrics(session, figures))
         position.skipped_in_a_row = 0
         _learn(session, figures)
     else:
@@ -188,6 +188,13 @@ def _learn(session: Session, figures: dict[str, float]) -> None:
         relative = {name: losses[name] / scale.mean for name, scale in position.scales.items()}
         position.weights = next_weights(position.weights, pulls, relative)
         figures |= {f"weight/{name}": weight for name, weight in position.weights.items()}
+
+
+def _task_metrics(session: Session, figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures ``TASK/NAME``, averaged over processes, so that all of them go on alike."""
+    names = [f"{task}/" for task in session.network.task_names]
+    own = {name: value for name, value in figures.items() if name.startswith(tuple(names))}
+    return _mean(session.fabric, own)
 
 
 def _mean(fabric: Fabric, figures: Mapping[str, float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ motion by direct alignment from Wang et al., "Learning Depth from Monocular Vide
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -191,9 +191,6 @@ class Depth(Task):
             standing = standing_error(inverses[0], moves, horizon.detach())
             speed = speed_error(motion, batch.times_s, batch.speed_mps)
         encoded.compared.append(compared)
-        explained = explained_share(compared).mean()
-        if self.training:
-            self.explained.lerp_(explained, _RECENT)
         photometric = torch.stack(errors).mean()
         loss = photometric + _SMOOTHNESS * torch.stack(roughness).mean()
         loss = loss + _SPEED * speed + _ALIGNMENT * aligned.shortfall + _MOVING * mask
@@ -201,7 +198,7 @@ class Depth(Task):
         metrics = {
             "photometric": photometric,
             "unmoved": torch.stack(unmoved).mean(),
-            "explained": explained,
+            "explained": explained_share(compared).mean(),
             "speed_error": speed,
             "alignment": aligned.shortfall,
             "moving": mask,
@@ -211,6 +208,9 @@ class Depth(Task):
             "focal": intrinsics[:, 0].mean(),
         }
         return TaskOutput(loss, {name: figure.detach() for name, figure in metrics.items()})
+
+    def after_step(self, encoder: Encoder, *, step: int, metrics: Mapping[str, float]) -> None:
+        self.explained.lerp_(self.explained.new_tensor(metrics["explained"]), _RECENT)
 
     def motion(self, frames: Tensor, times_s: Tensor) -> Tensor:
         """Pose (B, T − 1, 6) of the camera at each later frame in that of the one before.

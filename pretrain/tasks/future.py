@@ -8,6 +8,7 @@ error / error of copying. The raw loss also falls when features collapse.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -126,7 +127,7 @@ class Future(Task):
         }
         return TaskOutput(loss + spread.mean(), {name: figure.detach() for name, figure in metrics.items()})
 
-    def after_step(self, encoder: Encoder, *, step: int) -> None:
+    def after_step(self, encoder: Encoder, *, step: int, metrics: Mapping[str, float]) -> None:
         update_average(self.target, encoder, decay=decay_at(step, final=_DECAY))
 
 

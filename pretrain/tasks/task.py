@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, NamedTuple
@@ -83,5 +83,9 @@ class Task(nn.Module):
     def forward(self, encoded: Encoded) -> TaskOutput:
         raise NotImplementedError
 
-    def after_step(self, encoder: Encoder, *, step: int) -> None:
-        """Called when the optimiser has made step number ``step`` (from 1)."""
+    def after_step(self, encoder: Encoder, *, step: int, metrics: Mapping[str, float]) -> None:
+        """Called when the optimiser has made step number ``step`` (from 1).
+
+        Args:
+            metrics: the task's own, the mean over the batches and processes of the step.
+        """
