@@ -74,13 +74,15 @@ def test_the_probability_weighs_what_was_foretold_with_what_is_seen() -> None:
 
 
 def test_a_frame_is_understood_by_the_share_of_its_changes_that_are_explained() -> None:
-    logits = torch.zeros(3, 1, H // 2, W // 2)
+    logits = torch.zeros(4, 1, H // 2, W // 2)
     understood = (errors(0.1, 0.1), errors(0.4, 0.4))
     half = (errors(0.4, 0.1), errors(0.1, 0.4))
     half[1][..., : W // 2] = 0.3
     calm = (errors(0.0, 0.0), errors(0.05, 0.05))
-    rigid, unmoved = (torch.cat(maps) for maps in zip(understood, half, calm, strict=True))
-    assert explained_share(Compared(logits, rigid, unmoved)).tolist() == [1, 0.5, 0]
+    one_place = (errors(0.0, 0.0), errors(0.05, 0.05))
+    one_place[1][0, 0, 0, 0] = 0.4
+    rigid, unmoved = (torch.cat(maps) for maps in zip(understood, half, calm, one_place, strict=True))
+    assert explained_share(Compared(logits, rigid, unmoved)).tolist() == [1, 0.5, 0, 0]
 
 
 def test_what_no_source_sees_does_not_count_as_unexplained() -> None:
