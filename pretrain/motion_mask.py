@@ -72,10 +72,10 @@ def explained_share(compared: Compared) -> Tensor:
     return explained.flatten(1).sum(dim=1) / changes.flatten(1).sum(dim=1).clamp(min=1) * enough
 
 
-def trust(compared: Compared) -> Tensor:
-    """How far the masks of N frames can be believed, (N,) in [0, 1], by their ``explained_share``."""
+def trust(explained: Tensor) -> Tensor:
+    """How far the masks of N frames can be believed, (N,) in [0, 1], by their ``explained_share`` (N,)."""
     least, full = _BELIEVED
-    return ((explained_share(compared) - least) / (full - least)).clamp(0, 1)
+    return ((explained - least) / (full - least)).clamp(0, 1)
 
 
 def moving_probability(logits: Tensor, rigid: Tensor, unmoved: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ _STANDING = 0.1
 _HINT = 0.1
 _NEAREST_PLANE = 3.0
 _RARELY = -2.0
-_MOST_HALVED = 3
+_HALVED = (1, 2, 3)
 _SETTLED = 0.8
 _RECENT = 0.02
 
@@ -166,26 +166,25 @@ class Depth(Task):
                 batch,
                 settled=self.explained >= _SETTLED,
             )
-            errors, unmoved, roughness = [], [], []
-            for level, inverse in enumerate(inverses):
-                # At twice the map's own size: finer texture would tell it nothing but how to go astray.
-                views = views_of(halved(clean, min(level + 1, _MOST_HALVED)), aligned.transforms, intrinsics)
-                depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
-                rigid = rigid_error(depth, views)
-                if level == 0:
-                    mask = motion_mask_loss(moving, rigid, views.unmoved)
-                    compared = Compared(moving.detach(), rigid.detach(), views.unmoved)
-                    moves = compared.logits.sigmoid() * trust(compared)[:, None, None, None]
-                errors.append(synthesis_error(rigid, views, 1 - moves))
-                unmoved.append(views.unmoved.mean())
-                small = F.adaptive_avg_pool2d(views.target, (inverse.shape[-2], inverse.shape[-1]))
-                roughness.append(smoothness(inverse, small))
-            # At the size of the finest map, which is all that it can follow.
-            views = views_of(halved(clean, 2), aligned.transforms, intrinsics)
-            depth = depth_of(inverses[0], views.target.shape[-2:], views.intrinsics)
-            focal = views.intrinsics[:, 0].detach()
-            hint = sweep(views, depth.detach(), nearest=_NEAREST_PLANE * focal, farthest=FARTHEST * focal)
-            hinted = hint_error(depth, hint)
+            sizes = [views_of(halved(clean, n), aligned.transforms, intrinsics) for n in _HALVED]
+            # Each map at twice its own size: finer texture would tell it nothing but how to go astray.
+            views = [sizes[min(level, len(sizes) - 1)] for level in range(len(inverses))]
+            rigid = [
+                rigid_error(depth_of(inverse, view.target.shape[-2:], view.intrinsics), view)
+                for inverse, view in zip(inverses, views, strict=True)
+            ]
+            mask = motion_mask_loss(moving, rigid[0], views[0].unmoved)
+            compared = Compared(moving.detach(), rigid[0].detach(), views[0].unmoved)
+            explained = explained_share(compared)
+            moves = compared.logits.sigmoid() * trust(explained)[:, None, None, None]
+            errors = [
+                synthesis_error(error, view, 1 - moves) for error, view in zip(rigid, views, strict=True)
+            ]
+            roughness = [
+                smoothness(inverse, F.adaptive_avg_pool2d(view.target, inverse.shape[-2:]))
+                for inverse, view in zip(inverses, views, strict=True)
+            ]
+            hinted, hints = hinted_error(inverses[0], sizes[1])
             # A camera in a vehicle looks ahead: the horizon is near the height of its axis.
             horizon = (intrinsics[:, 3] * moving.shape[-2]).repeat_interleave(clean.shape[1])
             standing = standing_error(inverses[0], moves, horizon.detach())
@@ -197,14 +196,14 @@ class Depth(Task):
         loss = loss + _STANDING * standing + _HINT * hinted
         metrics = {
             "photometric": photometric,
-            "unmoved": torch.stack(unmoved).mean(),
-            "explained": explained_share(compared).mean(),
+            "unmoved": torch.stack([view.unmoved.mean() for view in views]).mean(),
+            "explained": explained.mean(),
             "speed_error": speed,
             "alignment": aligned.shortfall,
             "moving": mask,
             "standing": standing,
             "hinted": hinted,
-            "hints": hint.believed.float().mean(),
+            "hints": hints,
             "focal": intrinsics[:, 0].mean(),
         }
         return TaskOutput(loss, {name: figure.detach() for name, figure in metrics.items()})
@@ -241,6 +240,19 @@ def depth_of(inverse: Tensor, size: Sequence[int], intrinsics: Tensor) -> Tensor
     """
     full = F.interpolate(inverse, size=tuple(size), mode="bilinear", align_corners=False)
     return canonical_depth(full) * intrinsics[:, :1, None, None].detach()
+
+
+def hinted_error(inverse: Tensor, views: Views) -> tuple[Tensor, Tensor]:
+    """How far depth is from what a sweep of planes hints at, and the part of the places that has a hint.
+
+    Args:
+        inverse: the finest inverse canonical depth (N, 1, h, w).
+        views: at that size, which is all that the map can follow.
+    """
+    depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
+    focal = views.intrinsics[:, 0].detach()
+    hint = sweep(views, depth.detach(), nearest=_NEAREST_PLANE * focal, farthest=FARTHEST * focal)
+    return hint_error(depth, hint), hint.believed.float().mean()
 
 
 class AlignedMotion(NamedTuple):

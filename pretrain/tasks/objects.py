@@ -53,8 +53,7 @@ class Objects(Task):
         )
         moving, understood = moving_probability(*inner), explained_share(inner) >= _UNDERSTOOD
         seen = labels_of(moving, understood, height=height, width=width)
-        seen_far = labels_of(moving, understood, height=height // 2, width=width // 2)
-        losses = [*self._losses(near, seen), *self._losses(far, seen_far)]
+        losses = [*self._losses(near, seen), *self._losses(far, [at_half_size(target) for target in seen])]
         boxes = sum(len(target.boxes) for target in seen)
         # Frames without any object say nothing yet: early on, that is all of them.
         loss = torch.stack(losses).sum() * (boxes > 0) / 2
@@ -84,16 +83,21 @@ def labels_of(probability: Tensor, understood: Tensor, *, height: int, width: in
     everywhere = torch.tensor([[0.0, 0.0, width, height]])
     targets = []
     for mask, clear in zip(probability[:, 0].cpu().numpy(), understood.tolist(), strict=True):
-        boxes, doubtful = (torch.from_numpy(corners) * scale for corners in moving_objects(mask))
-        small = boxes[:, 3] - boxes[:, 1] < _SMALLEST_HEIGHT
-        ignored = torch.cat((doubtful, boxes[small]))
-        if not clear:
-            small, ignored = torch.ones_like(small), everywhere
-        targets.append(
-            Target(
-                boxes=boxes[~small].to(probability.device),
-                classes=torch.zeros(int((~small).sum()), dtype=torch.int64, device=probability.device),
-                ignored=ignored.to(probability.device),
-            )
-        )
+        boxes, doubtful = torch.zeros(0, 4), everywhere
+        if clear:
+            boxes, doubtful = (torch.from_numpy(corners) * scale for corners in moving_objects(mask))
+        targets.append(_target(boxes.to(probability.device), doubtful.to(probability.device)))
     return targets
+
+
+def at_half_size(target: Target) -> Target:
+    """The same labels in a frame of half the size, where more of them are too small to be found."""
+    return _target(target.boxes / 2, target.ignored / 2)
+
+
+def _target(boxes: Tensor, ignored: Tensor) -> Target:
+    """Objects all of one class, those that are too small among what is ignored."""
+    small = boxes[:, 3] - boxes[:, 1] < _SMALLEST_HEIGHT
+    found = boxes[~small]
+    classes = torch.zeros(len(found), dtype=torch.int64, device=boxes.device)
+    return Target(found, classes, torch.cat((ignored, boxes[small])))

@@ -57,6 +57,7 @@ MEASURED = (
     "pretrain/ssim.py",
     "pretrain/motion_mask.py",
     "pretrain/standing.py",
+    "pretrain/plane_sweep.py",
     "pretrain/alignment.py",
     "pretrain/pose.py",
     "pretrain/depth_metrics.py",

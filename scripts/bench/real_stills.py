@@ -121,6 +121,11 @@ def pretraining_of(row: Row) -> PretrainConfig:
     return replace(PRETRAINING, tasks=row.tasks, shuffle_time=row.shuffle_time)
 
 
+def finetuning_of(row: Row) -> FinetuneConfig:
+    """Of detection alone: keeping depth would cost time and teach something beside it."""
+    return replace(FINETUNING, freeze_encoder=row.frozen, depth_weight=0)
+
+
 @cache
 def pretrained(row: Row, work: Work) -> Path | None:
     """The row's pretrained run, made where it is not there yet; None for rows without."""
@@ -180,8 +185,7 @@ def few(names: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def measure_row(row: Row, seed: int, count: int, work: Work) -> dict[str, float]:
-    # Detection alone: keeping depth would cost time and teach something beside it.
-    config = replace(FINETUNING, seed=seed, freeze_encoder=row.frozen, depth_weight=0)
+    config = replace(finetuning_of(row), seed=seed)
     names = few(work.names("train.txt"), count, seed)
     case = f"{row.name}-{seed}-{count}-stills"
     return detect(case, names, work.names("test.txt"), config, pretrained(row, work), work)
@@ -198,7 +202,7 @@ def measure_schedule(steps: int, seed: int, work: Work) -> dict[str, float]:
 def row_config(row: Row, count: int) -> str:
     """Hash of what decides a row's figures. Not of the code: a line names its commit."""
     learned = chosen(pretraining_of(row)) if row.tasks else {}
-    return config_of((row, count, learned, chosen(FINETUNING)), ())
+    return config_of((row, count, learned, chosen(finetuning_of(row))), ())
 
 
 def chosen(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from catseye.pretrain.motion_mask import Compared, explained_share, motion_mask_loss, moving_probability
+from catseye.pretrain.motion_mask import (
+    Compared,
+    explained_share,
+    motion_mask_loss,
+    moving_probability,
+    trust,
+)
 
 H, W = 8, 16
 
@@ -88,3 +94,8 @@ def test_a_frame_is_understood_by_the_share_of_its_changes_that_are_explained() 
 def test_what_no_source_sees_does_not_count_as_unexplained() -> None:
     rigid, unmoved = errors(0.1, torch.inf), errors(0.4, 0.4)
     assert explained_share(Compared(rigid, rigid, unmoved)).tolist() == [1]
+
+
+def test_a_mask_is_believed_the_more_of_its_frame_is_explained() -> None:
+    believed = trust(torch.tensor([0.5, 0.8, 0.85, 0.9, 1.0]))
+    torch.testing.assert_close(believed, torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
+from textures import texture
 from torch import Tensor
 
 from catseye.pretrain.photometric import (
@@ -25,12 +25,6 @@ FOCAL_PX = 0.8 * W
 STILL = torch.ones(1, 1, H // 4, W // 4)
 
 
-def texture(seed: int = 0) -> Tensor:
-    """A smooth random picture, wider than a frame by 32 on either side."""
-    noise = torch.rand(1, 3, H // 4, (W + 64) // 4, generator=torch.Generator().manual_seed(seed))
-    return F.interpolate(noise, size=(H, W + 64), mode="bicubic", align_corners=False).clamp(0, 1)
-
-
 def sideways(distance: float) -> Tensor:
     """Target-to-source transform of a source camera ``distance`` to the right of the target's."""
     transform = torch.eye(4)[None].clone()
@@ -41,7 +35,7 @@ def sideways(distance: float) -> Tensor:
 def test_a_point_comes_back_to_its_pixel() -> None:
     depth = torch.rand(1, 1, H, W) * 50 + 1
     seen = project(backproject(depth, INTRINSICS), torch.eye(4)[None], INTRINSICS)
-    picture = texture()[..., 32:-32]
+    picture = texture(H, W)[..., 32:-32]
     torch.testing.assert_close(warp(picture, seen.grid), picture, atol=1e-4, rtol=0)
     assert seen.inside.all()
 
@@ -67,7 +61,7 @@ def test_what_lies_behind_the_camera_is_not_seen() -> None:
 
 
 def test_the_right_depth_explains_the_picture_best() -> None:
-    wide, depth = texture(), 8.0
+    wide, depth = texture(H, W), 8.0
     target, right, left = wide[..., 32:-32], wide[..., 36:-28], wide[..., 28:-36]
     baseline = 4 * depth / FOCAL_PX
     views = make_views(
@@ -86,7 +80,7 @@ def test_the_right_depth_explains_the_picture_best() -> None:
 
 
 def test_a_picture_that_stands_still_teaches_nothing() -> None:
-    picture = texture()[..., 32:-32]
+    picture = texture(H, W)[..., 32:-32]
     views = make_views(
         picture, torch.stack((picture, picture)), torch.stack((sideways(1), sideways(-1))), INTRINSICS
     )
@@ -97,7 +91,7 @@ def test_a_picture_that_stands_still_teaches_nothing() -> None:
 
 
 def test_what_moves_by_itself_has_no_say() -> None:
-    wide = texture()
+    wide = texture(H, W)
     views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(0.5)[None], INTRINSICS)
     rigid = rigid_error(torch.full((1, 1, H, W), 8.0), views)
     left, right = torch.zeros_like(STILL), torch.zeros_like(STILL)
@@ -111,7 +105,7 @@ def test_what_moves_by_itself_has_no_say() -> None:
 
 
 def test_pixels_out_of_view_count_as_unmoved() -> None:
-    wide = texture()
+    wide = texture(H, W)
     views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(1e4)[None], INTRINSICS)
     error = synthesis_error(rigid_error(torch.full((1, 1, H, W), 8.0), views), views, STILL)
     torch.testing.assert_close(error, views.unmoved.mean(), atol=1e-4, rtol=0)
@@ -119,7 +113,7 @@ def test_pixels_out_of_view_count_as_unmoved() -> None:
 
 def test_errors_are_told_place_by_place() -> None:
     """What does not fit the motion stands out, whether or not it would look better unmoved."""
-    wide, depth = texture(), 8.0
+    wide, depth = texture(H, W), 8.0
     baseline = 4 * depth / FOCAL_PX
     views = make_views(wide[..., 32:-32], wide[None, ..., 36:-28], sideways(baseline)[None], INTRINSICS)
     ahead = torch.full((1, 1, H, W), depth)
@@ -135,7 +129,7 @@ def test_rotation_tells_the_focal_length() -> None:
     """The gradient of the error leads from a wrong lens to the right one, as Gordon et al., 2019, observe."""
     turn = rigid_transform(torch.tensor([[0.03, 0.08, 0.02, 0.0, 0.0, 0.0]]))
     depth = torch.full((1, 1, H, W), 8.0)
-    source = texture()[..., 32:-32]
+    source = texture(H, W)[..., 32:-32]
     target = warp(source, project(backproject(depth, INTRINSICS), turn, INTRINSICS).grid)
     for start in (0.7, 1.4):
         scale = torch.tensor(start).log().requires_grad_()
@@ -152,7 +146,7 @@ def test_rotation_tells_the_focal_length() -> None:
 def test_driving_straight_on_tells_nothing_of_the_focal_length() -> None:
     ahead = rigid_transform(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, -1.0]]))
     depth = torch.full((1, 1, H, W), 8.0)
-    source = texture()[..., 32:-32]
+    source = texture(H, W)[..., 32:-32]
     target = warp(source, project(backproject(depth, INTRINSICS), ahead, INTRINSICS).grid)
     views = make_views(target, source[None], ahead[None], INTRINSICS)
     right = synthesis_error(rigid_error(depth, views), views, STILL)
@@ -165,7 +159,7 @@ def test_driving_straight_on_tells_nothing_of_the_focal_length() -> None:
 
 
 def test_dissimilarity_is_zero_for_the_same_and_sees_structure() -> None:
-    picture = texture()[..., 32:-32]
+    picture = texture(H, W)[..., 32:-32]
     assert float(dissimilarity(picture, picture).max()) == pytest.approx(0, abs=1e-6)
     brighter, noisy = picture + 0.05, picture + 0.05 * torch.randn_like(picture)
     assert dissimilarity(picture, brighter).mean() < 0.5 * dissimilarity(picture, noisy).mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
+from textures import texture
 from torch import Tensor
 
 from catseye.pretrain.photometric import Views, make_views
@@ -18,14 +18,9 @@ APART = (100 / 2) ** (1 / 23)
 """By how much the depth of a plane differs from the next one's."""
 
 
-def texture(seed: int = 0) -> Tensor:
-    noise = torch.rand(1, 3, H // 4, (W + 64) // 4, generator=torch.Generator().manual_seed(seed))
-    return F.interpolate(noise, size=(H, W + 64), mode="bicubic", align_corners=False).clamp(0, 1)
-
-
 def wall(depth: float, *, shift: int) -> Views:
     """A wall seen from two cameras to either side, that shifts by so many pixels between them."""
-    wide, baseline = texture(), shift * depth / FOCAL_PX
+    wide, baseline = texture(H, W), shift * depth / FOCAL_PX
     sides = torch.eye(4).repeat(2, 1, 1, 1)
     sides[0, 0, 0, 3], sides[1, 0, 0, 3] = -baseline, baseline
     left, right = (wide[..., 32 + by : 32 + by + W] for by in (-shift, shift))

@@ -22,6 +22,7 @@ from catseye.pretrain.pose import rigid_transform
 from catseye.pretrain.tasks import Encoded
 from catseye.pretrain.tasks.depth import (
     FARTHEST,
+    AlignedMotion,
     Depth,
     DepthDecoder,
     aligned_motion,
@@ -31,7 +32,7 @@ from catseye.pretrain.tasks.depth import (
     views_of,
 )
 from catseye.pretrain.tasks.future import LEVELS, Future, errors_of, move, normalised
-from catseye.pretrain.tasks.objects import Objects, halved_frames, labels_of
+from catseye.pretrain.tasks.objects import Objects, at_half_size, halved_frames, labels_of
 from catseye.pretrain.tasks.order import PATHS, Order, path_of
 from catseye.pretrain.tasks.pixels import Pixels, shrunk
 from catseye.pretrain.tasks.task import TaskOutput
@@ -300,13 +301,18 @@ def straight(batch: ClipBatch, mps: float) -> Tensor:
     return motion.requires_grad_()
 
 
+def aligned_to_a_wall(motion: Tensor, batch: ClipBatch, *, settled: bool = True) -> AlignedMotion:
+    """The motion, bettered by depth that is the same everywhere."""
+    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
+    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
+    return aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(settled))
+
+
 def test_distance_is_measured_where_speed_is_and_estimated_elsewhere() -> None:
     batch = make_batch()
     batch.speed_mps[1] = float("nan")
     motion = straight(batch, 7.0)
-    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
-    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
-    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(True))
+    aligned = aligned_to_a_wall(motion, batch)
     lengths = torch.stack([pose[:, :3, 3].norm(dim=1) for pose in aligned.transforms], dim=1)
     torch.testing.assert_close(lengths, torch.tensor([[1.0], [0.7]]).expand(2, 3))
     lengths.sum().backward()
@@ -318,12 +324,7 @@ def test_without_speed_the_network_moves_as_it_will_until_depth_is_settled() -> 
     batch = make_batch()
     batch.speed_mps[1] = float("nan")
     motion = straight(batch, 7.0)
-    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
-    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
-    early, late = (
-        aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(settled))
-        for settled in (False, True)
-    )
+    early, late = (aligned_to_a_wall(motion, batch, settled=settled) for settled in (False, True))
     own = rigid_transform(motion[:, 0])
     torch.testing.assert_close(early.transforms[0][1], own[1])
     assert not torch.allclose(late.transforms[0][1], own[1], atol=1e-3)
@@ -331,6 +332,22 @@ def test_without_speed_the_network_moves_as_it_will_until_depth_is_settled() -> 
     early.shortfall.backward()
     assert motion.grad is not None
     assert motion.grad[0].any() and not motion.grad[1].any()
+
+
+@pytest.mark.parametrize("part", ["hint_error", "standing_error"])
+def test_hints_and_what_stands_count_in_the_loss_of_depth(
+    part: str, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    task = Depth(encoder)
+    losses = []
+    for error in (0.0, 10.0):
+        monkeypatch.setattr(
+            f"catseye.pretrain.tasks.depth.{part}", lambda *_, error=error: torch.tensor(error)
+        )
+        torch.manual_seed(1)
+        losses.append(float(task(encode(encoder, make_batch())).loss.detach()))
+    assert losses[1] - losses[0] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_depth_settles_step_by_step_as_it_explains_more() -> None:
@@ -346,10 +363,8 @@ def test_depth_settles_step_by_step_as_it_explains_more() -> None:
 def test_the_network_is_taught_the_motion_that_pictures_tell() -> None:
     """The texture slides to the left by 4 of 96 pixels a frame: a camera that moves or turns to the right."""
     batch = make_batch()
-    clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
-    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
     motion = straight(batch, 0.5)
-    aligned = aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(True))
+    aligned = aligned_to_a_wall(motion, batch)
     aligned.shortfall.backward()
     assert motion.grad is not None
     yaw_or_right = motion.grad[..., 1] + motion.grad[..., 3]
@@ -443,6 +458,8 @@ def test_what_is_too_small_need_not_be_found() -> None:
     assert near.boxes.tolist() == [[16, 16, 48, 40], [80, 60, 92, 68]] and not len(near.ignored)
     (far,) = labels_of(moving, trusted, height=48, width=64)
     assert far.boxes.tolist() == [[8, 8, 24, 20]] and far.ignored.tolist() == [[40, 30, 46, 34]]
+    for part, same in zip(at_half_size(near), far, strict=True):
+        assert torch.equal(part, same)
 
 
 def test_a_frame_whose_motion_is_not_understood_teaches_nothing() -> None:
