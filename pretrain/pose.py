@@ -11,7 +11,9 @@ from catseye.pretrain.clip_sampler import DEFAULT_FOCAL
 
 ROTATION_RATE = 0.1
 TRANSLATION_RATE = 10.0
-_FORWARD = 0.8
+TYPICAL_SPEED = 20.0
+"""Speed in m/s that footage without any is taken to have at first: between towns and motorways, rather too
+fast, since what lies nearer than the nearest depth cannot be learned."""
 _OFFSET = 0.1
 
 
@@ -34,7 +36,7 @@ class PoseNet(nn.Module):
     A network of its own rather than a head on shared features: registration needs fine position, which a
     pooled semantic feature has lost, and the pictures are small. Predicting a velocity and multiplying by the
     real time between the frames lets one network serve every stride. An untrained network drives straight on
-    at 8 m/s: from a random direction, depth settles at infinity before the true one is found.
+    at ``TYPICAL_SPEED``: from a random direction, depth settles at infinity before the true one is found.
 
     The same features tell the lens where no calibration does (Gordon et al., "Depth from Videos in the Wild",
     ICCV 2019), as its difference from a usual one; pixels are square, so that one focal length is all.
@@ -57,7 +59,7 @@ class PoseNet(nn.Module):
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             assert self.head.bias is not None
-            self.head.bias.copy_(torch.tensor([0, 0, 0, 0, 0, _FORWARD]))
+            self.head.bias.copy_(torch.tensor([0, 0, 0, 0, 0, TYPICAL_SPEED / TRANSLATION_RATE]))
         self.lens = nn.Conv2d(widths[-1], 3, 1)
         nn.init.zeros_(self.lens.weight)
         assert self.lens.bias is not None

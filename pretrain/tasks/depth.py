@@ -28,11 +28,13 @@ from catseye.pretrain.plane_sweep import hint_error, sweep
 from catseye.pretrain.pose import (
     ROTATION_RATE,
     TRANSLATION_RATE,
+    TYPICAL_SPEED,
     MotionAndLens,
     PoseNet,
     invert,
     lens_intrinsics,
     rigid_transform,
+    rotation_matrix,
     rotation_vector,
 )
 from catseye.pretrain.standing import standing_error
@@ -127,9 +129,9 @@ class Depth(Task):
     hints at those that explain more.
 
     A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
-    come near enough, and to tell the distance where no speed does. Without a speed that begins when most of
-    what changes in the pictures is explained: aligned to depth that knows nothing, the camera soon stands
-    still, and nothing is learned any more. Where no calibration tells the intrinsics, NaN in the batch, they
+    come near enough, and to tell the distance where no speed does. That begins when most of what changes in
+    the pictures is explained; until then the camera goes at a typical speed, since by depth that knows
+    nothing it would soon stand still, and nothing would be learned any more. Where no calibration tells the intrinsics, NaN in the batch, they
     are learned too; driving straight on shows nothing of them, it takes turns.
 
     What follows the networks is float32: a pixel's position needs more digits than bfloat16 has.
@@ -279,43 +281,42 @@ def aligned_motion(
     """The motion (B, T − 1, 6) that a network estimates, after ``align``.
 
     Turns and the direction of travel are those that the pictures tell, and teach the network. The distance is
-    v·Δt where the speed is known, and the network's own, with its gradient, elsewhere.
+    v·Δt where the speed is known. Elsewhere it is the network's own, with its gradient, as soon as depth is
+    settled, and that of a typical speed before.
 
     Args:
         frames: (B, T, 3, h, w).
         inverse: inverse canonical depth of the frames, (B · T, 1, h', w'); it takes no gradient.
-        settled: whether depth is good enough to align by, a bool (). Before that, steps of unknown speed keep
-            the network's motion, with its gradient.
+        settled: whether depth is good enough to tell distances by, a bool ().
     """
     steps = motion.shape[1]
     intrinsics = intrinsics.detach().repeat_interleave(steps, dim=0)
     earlier = torch.unflatten(inverse.detach(), 0, frames.shape[:2])[:, :-1].flatten(0, 1)
-    own = rigid_transform(motion.flatten(0, 1))
-    start = own.detach()
+    length, elapsed = travelled(motion), batch.times_s.diff(dim=1)
+    own = torch.where(settled, length, TYPICAL_SPEED * elapsed)
+    distance = distances(batch.times_s, batch.speed_mps)
+    distance = torch.where(distance.isfinite(), distance.nan_to_num(), own)
+    start = motion.detach().clone()
+    start[..., 3:] = F.normalize(start[..., 3:], dim=-1) * distance.detach()[..., None]
     found = invert(
         align(
             frames[:, :-1].flatten(0, 1),
             frames[:, 1:].flatten(0, 1),
             depth_of(earlier, frames.shape[-2:], intrinsics),
-            invert(start),
+            invert(rigid_transform(start.flatten(0, 1))),
             intrinsics,
         )
     )
     found = torch.unflatten(found, 0, motion.shape[:2])
-    start = torch.unflatten(start, 0, motion.shape[:2])
-    length, elapsed = travelled(motion), batch.times_s.diff(dim=1)
-    known = (batch.speed_mps[:, 1:] + batch.speed_mps[:, :-1]) / 2 * elapsed
-    distance = torch.where(known.isfinite(), known.nan_to_num(), length)
+    turned = rotation_matrix(start[..., :3].flatten(0, 1)).view_as(found[..., :3, :3])
+    missed = rotation_vector(turned.transpose(-1, -2) @ found[..., :3, :3])
     direction = F.normalize(found[..., :3, 3], dim=-1)
     poses = found.clone()
     poses[..., :3, 3] = direction * distance[..., None]
-    missed = rotation_vector(start[..., :3, :3].transpose(-1, -2) @ found[..., :3, :3])
-    turn = motion[..., :3] - (motion[..., :3].detach() + missed)
-    course = motion[..., 3:] - direction * length[..., None].detach()
+    turn = motion[..., :3] - (start[..., :3] + missed)
+    course = motion[..., 3:] - direction * torch.where(settled, length, distance).detach()[..., None]
     shortfall = (turn.abs() / ROTATION_RATE + course.abs() / TRANSLATION_RATE) / elapsed[..., None]
-    taken = known.isfinite() | settled
-    poses = torch.where(taken[..., None, None], poses, torch.unflatten(own, 0, motion.shape[:2]))
-    return AlignedMotion(list(poses.unbind(1)), (shortfall * taken[..., None]).mean())
+    return AlignedMotion(list(poses.unbind(1)), shortfall.mean())
 
 
 def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Views:
@@ -356,6 +357,11 @@ def travelled(motion: Tensor) -> Tensor:
     return (motion[..., 3:].square().sum(dim=-1) + 1e-8).sqrt()
 
 
+def distances(times_s: Tensor, speed_mps: Tensor) -> Tensor:
+    """v·Δt in metres of each step, (B, T − 1), NaN where the speed is unknown, from (B, T)."""
+    return (speed_mps[:, 1:] + speed_mps[:, :-1]) / 2 * times_s.diff(dim=1)
+
+
 def speed_error(motion: Tensor, times_s: Tensor, speed_mps: Tensor) -> Tensor:
     """Mean |‖t‖ − v·Δt| in metres over the steps whose speed is known; 0 where none is.
 
@@ -363,7 +369,7 @@ def speed_error(motion: Tensor, times_s: Tensor, speed_mps: Tensor) -> Tensor:
         motion: (B, T − 1, 6).
         times_s, speed_mps: (B, T).
     """
-    distance = (speed_mps[:, 1:] + speed_mps[:, :-1]) / 2 * times_s.diff(dim=1)
+    distance = distances(times_s, speed_mps)
     known = distance.isfinite()
     length = travelled(motion)
     error = torch.where(known, (length - distance.nan_to_num()).abs(), torch.zeros_like(length))
