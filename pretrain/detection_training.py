@@ -5,54 +5,24 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from catseye.errors import CatseyeError, InputError
-from catseye.files import sha256_of
-from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, load_checkpoint, submodule_state
+from catseye.errors import CatseyeError
+from catseye.pretrain.checkpoint import submodule_state
 from catseye.pretrain.depth_teacher import DepthTeacher, decoder_state
 from catseye.pretrain.detection_loss import depth_distillation, detection_losses
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.start import Start
 from catseye.pretrain.stills import Batch
 from catseye.pretrain.training import Schedule, parameter_groups
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Start:
-    """A pretrained run to start from: its document, its weights, and their SHA-256."""
-
-    info: CheckpointInfo
-    state: dict[str, Tensor]
-    sha256: str
-
-    @property
-    def has_depth(self) -> bool:
-        return self.info.depth is not None
-
-    def without_depth(self) -> Start:
-        """The same as if it had not learned depth."""
-        return replace(self, info=self.info.model_copy(update={"depth": None}))
-
-
-def load_start(pretrained: Path) -> Start:
-    """Read a pretrained run.
-
-    Raises:
-        InputError: the folder is no finished pretraining run.
-    """
-    info, state = load_checkpoint(pretrained)
-    if info.kind != "pretrain":
-        raise InputError(pretrained, f"is a {info.kind} run", "give the folder of a pretrain run")
-    return Start(info, state, sha256_of(Path(pretrained) / MODEL_FILE))
 
 
 def build_detector(

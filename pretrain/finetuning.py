@@ -24,11 +24,9 @@ from catseye.pretrain.depth_teacher import DepthTeacher
 from catseye.pretrain.detection_pictures import save_detection_pictures
 from catseye.pretrain.detection_training import (
     DetectionTraining,
-    Start,
     Trainer,
     build_detector,
     learning_groups,
-    load_start,
 )
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.devices import launch
@@ -38,6 +36,7 @@ from catseye.pretrain.prediction import measure, predict_labelled
 from catseye.pretrain.presets import neck_channels_of
 from catseye.pretrain.run_log import RunLog
 from catseye.pretrain.run_options import RunOptions, require_network_size
+from catseye.pretrain.start import Start, load_start
 from catseye.pretrain.stills import Draw, batches, load_stills
 from catseye.pretrain.training import Schedule, autocast_type
 from catseye.pretrain.training_state import RunIdentity, finished_run, load_state, save_state

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from catseye.errors import UsageError
+from catseye.pretrain.checkpoint import submodule_state
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import CropOptions, crop_clips, whole_clips
 from catseye.pretrain.encoder import Encoder
@@ -37,6 +38,8 @@ class PretextModel(nn.Module):
         crop: what is cut of the clips; None takes whole frames.
         autocast: the type for matrix products; None is float32 throughout.
         recompute: save memory by computing the encoder's activations again in the backward pass.
+        start: state of another such model, whose encoder and tasks this one takes over; a task that it does
+            not have begins anew.
 
     Raises:
         UsageError: a name is unknown, or a task comes without the one that it builds on.
@@ -51,6 +54,7 @@ class PretextModel(nn.Module):
         crop: CropOptions | None = None,
         autocast: torch.dtype | None = None,
         recompute: bool = False,
+        start: dict[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         unknown = [name for name in tasks if name not in TASKS]
@@ -61,10 +65,15 @@ class PretextModel(nn.Module):
             if base and base not in tasks[:place]:
                 raise UsageError(f"tasks {list(tasks)}: {name} builds on {base}: name that before it")
         self.encoder = Encoder(encoder)
+        if start is not None:  # before a task copies it
+            self.encoder.load_state_dict(submodule_state(start, "encoder"))
         self.task_names = tuple(tasks)
         self.jitter_strength, self.crop, self.autocast = jitter_strength, crop, autocast
         for name in tasks:
             self.add_module(name, TASKS[name](self.encoder))
+            known = submodule_state(start or {}, name)
+            if known:
+                self.task(name).load_state_dict(known)
         if recompute:  # after the tasks have taken their copies
             recompute_blocks(self.encoder.body)
 

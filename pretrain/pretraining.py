@@ -32,6 +32,7 @@ from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pictures import save_depth_pictures
 from catseye.pretrain.run_log import RunLog
 from catseye.pretrain.run_options import SIZE_STEP, RunOptions
+from catseye.pretrain.start import Start, load_start
 from catseye.pretrain.tasks.order import FRAMES
 from catseye.pretrain.training import (
     Schedule,
@@ -135,9 +136,17 @@ class PretrainConfig(RunOptions):
 
 
 def pretrain(
-    dataset: Dataset, run: Path, config: PretrainConfig, *, progress: Progress = silent
+    dataset: Dataset,
+    run: Path,
+    config: PretrainConfig,
+    *,
+    start: Path | None = None,
+    progress: Progress = silent,
 ) -> CheckpointInfo:
     """Train on the dataset's usable training clips, and leave a finished run in the folder ``run``.
+
+    With ``start``, the folder of a finished run of the same encoder, it goes on from that run's encoder and
+    tasks; the rate rises and falls anew, and tasks that were not there begin.
 
     A run that was killed continues from its last saved state and ends as if it had not been; one that has
     ended returns at once. Where the features collapse, the run goes back to its last state before that, goes
@@ -146,12 +155,15 @@ def pretrain(
 
     Raises:
         InputError: the dataset has no usable training clips, frames of an unfit size, or clips that cannot
-            be read; or ``run`` holds a run with other options or data.
+            be read; ``start`` is no such run; or ``run`` holds a run with other options or data.
         UsageError: an encoder or a task is unknown, or crops are larger than the frames.
         CatseyeError: the gradient stays without finite values, or the features collapse again and again.
     """
     run = Path(run)
     options = {name: value for name, value in config.as_json().items() if name not in _INDIFFERENT}
+    started = _started(start, config)
+    if started is not None:
+        options["start_sha256"] = started.sha256
     identity = RunIdentity(options, dataset.fingerprint)
     info = finished_run(run, identity)
     if info is not None:
@@ -166,7 +178,7 @@ def pretrain(
         raise UsageError(f"crop {crop}: is more than the dataset's frames of {width}x{height}")
     samples = ClipSamples(dataset, dataset.select(split="train"), config.draw_options())
     fabric = launch(config.devices)
-    session = make_session(config, fabric)
+    session = make_session(config, fabric, start=started)
     state = _State(run, identity, session)
     state.load()
     first = fabric.global_rank == 0
@@ -193,7 +205,17 @@ def pretrain(
     return info
 
 
-def make_session(config: PretrainConfig, fabric: Fabric) -> Session:
+def _started(run: Path | None, config: PretrainConfig) -> Start | None:
+    """The run to start from, of the encoder that is asked for."""
+    if run is None:
+        return None
+    start = load_start(run)
+    if start.info.encoder != config.encoder:
+        raise InputError(run, f"has the encoder {start.info.encoder}, not {config.encoder}", "give the same")
+    return start
+
+
+def make_session(config: PretrainConfig, fabric: Fabric, *, start: Start | None = None) -> Session:
     """A run's network, optimiser and schedule, at its beginning."""
     torch.manual_seed(config.seed)
     network = PretextModel(
@@ -203,6 +225,7 @@ def make_session(config: PretrainConfig, fabric: Fabric) -> Session:
         crop=config.crop,
         autocast=autocast_type(config.precision, fabric.device),
         recompute=config.recompute,
+        start=None if start is None else start.state,
     ).to(memory_format=torch.channels_last)
     share_statistics(network, fabric)
     adamw = AdamW(parameter_groups(network, weight_decay=config.weight_decay), lr=config.lr, fused=True)

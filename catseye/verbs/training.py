@@ -32,6 +32,9 @@ from catseye.verbs.options import (
 def pretrain(
     dataset: Annotated[str, typer.Argument(help="Dataset folder or URL.")],
     out: Out,
+    start: Annotated[
+        Path | None, typer.Option(help="Finished run to go on from, on other footage or with more tasks.")
+    ] = None,
     preset: Preset = None,
     encoder: Annotated[
         str | None, typer.Option(help="timm network with maps at strides 4, 8, 16, 32; else resnet18.")
@@ -105,7 +108,7 @@ def pretrain(
         seed=seed,
     )
     with progress_bars() as progress:
-        info = run_pretrain(open_dataset(dataset), out, config, progress=progress)
+        info = run_pretrain(open_dataset(dataset), out, config, start=start, progress=progress)
     print_metrics(str(out), info.metrics)
 
 

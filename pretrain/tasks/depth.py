@@ -131,8 +131,9 @@ class Depth(Task):
     A network estimates the camera's motion, and aligning the pictures betters it: the network has only to
     come near enough, and to tell the distance where no speed does. That begins when most of what changes in
     the pictures is explained; until then the camera goes at a typical speed, since by depth that knows
-    nothing it would soon stand still, and nothing would be learned any more. Where no calibration tells the intrinsics, NaN in the batch, they
-    are learned too; driving straight on shows nothing of them, it takes turns.
+    nothing it would soon stand still, and nothing would be learned any more. Where no calibration tells the
+    intrinsics, NaN in the batch, they are learned too; driving straight on shows nothing of them, it takes
+    turns.
 
     What follows the networks is float32: a pixel's position needs more digits than bfloat16 has.
     """

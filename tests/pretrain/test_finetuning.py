@@ -12,12 +12,13 @@ import torch
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, load_checkpoint, save_checkpoint
 from catseye.pretrain.depth_teacher import DepthTeacher
-from catseye.pretrain.detection_training import Start, build_detector
+from catseye.pretrain.detection_training import build_detector
 from catseye.pretrain.detector import load_detector
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.labels import read_coco
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.prediction import measure, predict_labelled
+from catseye.pretrain.start import Start
 
 TINY = FinetuneConfig(
     encoder="resnet10t", width=96, height=64, steps=4, batch=2, log_every=2, save_every=2, precision="32-true"

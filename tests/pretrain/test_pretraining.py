@@ -88,6 +88,30 @@ def test_a_finished_run_returns_at_once(memory_dataset: MakeDataset, tmp_path: P
     assert (tmp_path / "model.safetensors").stat().st_mtime_ns == untouched
 
 
+def test_a_run_goes_on_from_another(memory_dataset: MakeDataset, tmp_path: Path) -> None:
+    """With steps too small to change anything, it has the other's weights; its target is of them too."""
+    dataset, still = memory_dataset(), replace(QUICK, lr=1e-12, weight_decay=0)
+    pretrain(dataset, tmp_path / "first", replace(QUICK, tasks=("order", "depth")))
+    begun = replace(still, tasks=("order", "future"))
+    info = pretrain(dataset, tmp_path / "second", begun, start=tmp_path / "first")
+    _, before = load_checkpoint(tmp_path / "first")
+    _, after = load_checkpoint(tmp_path / "second")
+    weights = [n for n in before if n.startswith(("encoder.", "order.")) and n.endswith("weight")]
+    assert weights and {name.split(".")[0] for name in after} == {"encoder", "order", "future"}
+    for name in weights:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
+    targets = [name for name in after if name.startswith("future.target.") and name.endswith("weight")]
+    assert targets
+    for name in targets:
+        torch.testing.assert_close(after[name], before[name.replace("future.target", "encoder")])
+    again = pretrain(dataset, tmp_path / "second", begun, start=tmp_path / "first")
+    assert again.metrics == info.metrics
+    with pytest.raises(InputError, match="holds a run"):
+        pretrain(dataset, tmp_path / "second", begun)
+    with pytest.raises(InputError, match=r"first: has the encoder test_byobnet, not resnet18"):
+        pretrain(dataset, tmp_path / "third", replace(still, encoder="resnet18"), start=tmp_path / "first")
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_another_run_in_the_same_folder_is_refused(
     memory_dataset: MakeDataset, tmp_path: Path, finished: bool

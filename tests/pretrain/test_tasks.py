@@ -18,7 +18,7 @@ from catseye.pretrain.detector import Detector, decode
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.motion_mask import Compared
-from catseye.pretrain.pose import TYPICAL_SPEED, rigid_transform
+from catseye.pretrain.pose import TYPICAL_SPEED
 from catseye.pretrain.tasks import Encoded
 from catseye.pretrain.tasks.depth import (
     FARTHEST,
