@@ -162,8 +162,7 @@ def pretrain(
     run = Path(run)
     options = {name: value for name, value in config.as_json().items() if name not in _INDIFFERENT}
     started = _started(start, config)
-    if started is not None:
-        options["start_sha256"] = started.sha256
+    options["start_sha256"] = "" if started is None else started.sha256
     identity = RunIdentity(options, dataset.fingerprint)
     info = finished_run(run, identity)
     if info is not None:
