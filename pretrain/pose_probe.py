@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,11 +11,10 @@ from numpy.typing import NDArray
 from catseye.capture.frame_reader import FrameReader
 from catseye.capture.geometry import Image
 from catseye.capture.manifest import Clip
-from catseye.pretrain.clip_sampler import DrawOptions, draw_frames, long_enough
-from catseye.pretrain.depth_probe import FrameTruth, rows_of
+from catseye.pretrain.clip_sampler import DrawOptions, draw_frames, long_enough, network_intrinsics
+from catseye.pretrain.depth_probe import FrameTruth, fast, rows_of
 from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.model import PretextModel
-from catseye.pretrain.pose import rigid_transform
 from catseye.pretrain.pose_metrics import Poses, Snippet, chained
 from catseye.pretrain.tasks.depth import Depth, halved
 
@@ -22,19 +23,31 @@ _SNIPPET = DrawOptions(frames=5, shortest_s=0.1, longest_s=0.1, flip=False)
 
 
 @torch.no_grad()
-def estimated_poses(network: PretextModel, pictures: Image, times_s: NDArray[np.float64]) -> Poses:
+def estimated_poses(
+    network: PretextModel, pictures: Image, times_s: NDArray[np.float64], intrinsics: Sequence[float]
+) -> Poses:
     """Camera-to-world poses (T, 4, 4) that the depth task estimates; the world is the first frame's camera.
 
     Args:
         network: in evaluation mode, with the depth task.
         pictures: (T, H, W, 3) uint8 at the network's size.
         times_s: (T,) rising.
+        intrinsics: fx/W, fy/H, cx/W, cy/H.
     """
     task = network.task("depth")
     assert isinstance(task, Depth)
-    frames = halved(to_rgb(pictures)[None], 1)
-    motion = task.motion(frames, torch.from_numpy(times_s.astype(np.float32))[None])[0]
-    return chained(rigid_transform(motion.double()).numpy())
+    rgb = to_rgb(pictures)
+    with fast():
+        inverse = task.decoder(network.encode(rgb)).inverses[0]
+    times = torch.from_numpy(times_s.astype(np.float32))[None]
+    steps = task.steps(
+        halved(rgb[None], 1),
+        inverse,
+        torch.tensor([intrinsics], dtype=torch.float32),
+        times_s=times,
+        speed_mps=torch.full_like(times, torch.nan),
+    )
+    return chained(torch.cat(steps).double().numpy())
 
 
 def clip_snippets(
@@ -63,6 +76,8 @@ def clip_snippets(
         rows = rows_of(truth, clip.pts[frames])
         if rows is not None:
             times_s = clip.times_s[frames]
-            poses = estimated_poses(network, pictures[np.searchsorted(wanted, frames)], times_s)
+            seen = pictures[np.searchsorted(wanted, frames)]
+            lens = network_intrinsics(clip, width=seen.shape[2], height=seen.shape[1])
+            poses = estimated_poses(network, seen, times_s, lens)
             snippets.append(Snippet(poses, np.asarray(truth.poses[rows], dtype=np.float64), times_s))
     return snippets

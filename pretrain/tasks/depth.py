@@ -17,25 +17,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from catseye.pretrain.alignment import align
-from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import intrinsics_within
+from catseye.pretrain.ego_motion import aligned_motion, speed_error
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
 from catseye.pretrain.motion_mask import Compared, explained_share, motion_mask_loss, trust
 from catseye.pretrain.photometric import Views, make_views, rigid_error, smoothness, synthesis_error
 from catseye.pretrain.plane_sweep import hint_error, sweep
 from catseye.pretrain.pose import (
-    ROTATION_RATE,
-    TRANSLATION_RATE,
-    TYPICAL_SPEED,
     MotionAndLens,
     PoseNet,
     invert,
     lens_intrinsics,
-    rigid_transform,
-    rotation_matrix,
-    rotation_vector,
 )
 from catseye.pretrain.standing import standing_error
 from catseye.pretrain.tasks.task import Encoded, Task, TaskOutput
@@ -161,12 +154,14 @@ class Depth(Task):
             intrinsics = intrinsics_within(
                 torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics), encoded.clips.windows
             )
+            small = halved(clean, 1)
             aligned = aligned_motion(
                 motion,
-                halved(clean, 1),
-                inverses[0],
+                small,
+                depth_of(inverses[0], small.shape[-2:], intrinsics.repeat_interleave(clean.shape[1], dim=0)),
                 intrinsics,
-                batch,
+                times_s=batch.times_s,
+                speed_mps=batch.speed_mps,
                 settled=self.explained >= _SETTLED,
             )
             sizes = [views_of(halved(clean, n), aligned.transforms, intrinsics) for n in _HALVED]
@@ -214,13 +209,27 @@ class Depth(Task):
     def after_step(self, encoder: Encoder, *, step: int, metrics: Mapping[str, float]) -> None:
         self.explained.lerp_(self.explained.new_tensor(metrics["explained"]), _RECENT)
 
-    def motion(self, frames: Tensor, times_s: Tensor) -> Tensor:
-        """Pose (B, T − 1, 6) of the camera at each later frame in that of the one before.
+    def steps(
+        self, frames: Tensor, inverse: Tensor, intrinsics: Tensor, *, times_s: Tensor, speed_mps: Tensor
+    ) -> list[Tensor]:
+        """T − 1 poses (B, 4, 4) of the camera at each later frame in that of the one before.
 
         Args:
-            frames: (B, T, 3, h, w), clean.
+            frames: (B, T, 3, h, w), clean, at half the size that the encoder saw.
+            inverse: inverse canonical depth of the frames, (B · T, 1, h', w').
+            intrinsics: (B, 4), normalised.
+            times_s, speed_mps: (B, T), the speed NaN where unknown.
         """
-        return self._between(frames, times_s).motion
+        aligned = aligned_motion(
+            self._between(frames, times_s).motion,
+            frames,
+            depth_of(inverse, frames.shape[-2:], intrinsics.repeat_interleave(frames.shape[1], dim=0)),
+            intrinsics,
+            times_s=times_s,
+            speed_mps=speed_mps,
+            settled=torch.ones_like(self.explained, dtype=torch.bool),
+        )
+        return aligned.transforms
 
     def _between(self, frames: Tensor, times_s: Tensor) -> MotionAndLens:
         """Motion (B, T − 1, 6) and lens (B, T − 1, 3) of each step."""
@@ -258,68 +267,6 @@ def hinted_error(inverse: Tensor, views: Views) -> tuple[Tensor, Tensor]:
     return hint_error(depth, hint), hint.believed.float().mean()
 
 
-class AlignedMotion(NamedTuple):
-    """A network's estimate of motion, bettered.
-
-    Args:
-        transforms: T − 1 poses (B, 4, 4) of each later camera in that of the one before.
-        shortfall: by how much the network missed them, scalar.
-    """
-
-    transforms: list[Tensor]
-    shortfall: Tensor
-
-
-def aligned_motion(
-    motion: Tensor,
-    frames: Tensor,
-    inverse: Tensor,
-    intrinsics: Tensor,
-    batch: ClipBatch,
-    *,
-    settled: Tensor,
-) -> AlignedMotion:
-    """The motion (B, T − 1, 6) that a network estimates, after ``align``.
-
-    Turns and the direction of travel are those that the pictures tell, and teach the network. The distance is
-    v·Δt where the speed is known. Elsewhere it is the network's own, with its gradient, as soon as depth is
-    settled, and that of a typical speed before.
-
-    Args:
-        frames: (B, T, 3, h, w).
-        inverse: inverse canonical depth of the frames, (B · T, 1, h', w'); it takes no gradient.
-        settled: whether depth is good enough to tell distances by, a bool ().
-    """
-    steps = motion.shape[1]
-    intrinsics = intrinsics.detach().repeat_interleave(steps, dim=0)
-    earlier = torch.unflatten(inverse.detach(), 0, frames.shape[:2])[:, :-1].flatten(0, 1)
-    length, elapsed = travelled(motion), batch.times_s.diff(dim=1)
-    own = torch.where(settled, length, TYPICAL_SPEED * elapsed)
-    distance = distances(batch.times_s, batch.speed_mps)
-    distance = torch.where(distance.isfinite(), distance.nan_to_num(), own)
-    start = motion.detach().clone()
-    start[..., 3:] = F.normalize(start[..., 3:], dim=-1) * distance.detach()[..., None]
-    found = invert(
-        align(
-            frames[:, :-1].flatten(0, 1),
-            frames[:, 1:].flatten(0, 1),
-            depth_of(earlier, frames.shape[-2:], intrinsics),
-            invert(rigid_transform(start.flatten(0, 1))),
-            intrinsics,
-        )
-    )
-    found = torch.unflatten(found, 0, motion.shape[:2])
-    turned = rotation_matrix(start[..., :3].flatten(0, 1)).view_as(found[..., :3, :3])
-    missed = rotation_vector(turned.transpose(-1, -2) @ found[..., :3, :3])
-    direction = F.normalize(found[..., :3, 3], dim=-1)
-    poses = found.clone()
-    poses[..., :3, 3] = direction * distance[..., None]
-    turn = motion[..., :3] - (start[..., :3] + missed)
-    course = motion[..., 3:] - direction * torch.where(settled, length, distance).detach()[..., None]
-    shortfall = (turn.abs() / ROTATION_RATE + course.abs() / TRANSLATION_RATE) / elapsed[..., None]
-    return AlignedMotion(list(poses.unbind(1)), shortfall.mean())
-
-
 def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Views:
     """Every frame of (B, T, 3, h, w) with two others as sources, N = B · T.
 
@@ -350,28 +297,3 @@ def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Vie
         ),
         intrinsics.repeat_interleave(frames.shape[1], dim=0),
     )
-
-
-def travelled(motion: Tensor) -> Tensor:
-    """Lengths (B, T − 1) of the translations of motions (B, T − 1, 6)."""
-    # The small constant keeps the gradient finite at zero.
-    return (motion[..., 3:].square().sum(dim=-1) + 1e-8).sqrt()
-
-
-def distances(times_s: Tensor, speed_mps: Tensor) -> Tensor:
-    """v·Δt in metres of each step, (B, T − 1), NaN where the speed is unknown, from (B, T)."""
-    return (speed_mps[:, 1:] + speed_mps[:, :-1]) / 2 * times_s.diff(dim=1)
-
-
-def speed_error(motion: Tensor, times_s: Tensor, speed_mps: Tensor) -> Tensor:
-    """Mean |‖t‖ − v·Δt| in metres over the steps whose speed is known; 0 where none is.
-
-    Args:
-        motion: (B, T − 1, 6).
-        times_s, speed_mps: (B, T).
-    """
-    distance = distances(times_s, speed_mps)
-    known = distance.isfinite()
-    length = travelled(motion)
-    error = torch.where(known, (length - distance.nan_to_num()).abs(), torch.zeros_like(length))
-    return error.sum() / known.sum().clamp(min=1)

@@ -32,14 +32,13 @@ from stereo_pairs import StereoDrive, read_drive
 from catseye.capture import ingest
 from catseye.console import print_table, progress_bars
 from catseye.footage import World, render_world, rendered_footage
-from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.depth_metrics import DepthPair, depth_figures
 from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pose import rotation_vector
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.probes import evaluate_pretext, load_pretext
-from catseye.pretrain.tasks.depth import Depth, aligned_motion, depth_of, halved
+from catseye.pretrain.tasks.depth import Depth, depth_of, halved
 from catseye.progress import Progress
 
 RESULTS = Path(__file__).with_name("results") / "depth.jsonl"
@@ -59,6 +58,7 @@ MEASURED = (
     "pretrain/standing.py",
     "pretrain/plane_sweep.py",
     "pretrain/alignment.py",
+    "pretrain/ego_motion.py",
     "pretrain/pose.py",
     "pretrain/depth_metrics.py",
     "capture/rendering",
@@ -120,21 +120,17 @@ def stereo_figures(network: PretextModel, drive: StereoDrive) -> dict[str, float
     figures = {"stereo_" + name: value for name, value in depth_figures(pairs, metric=True).items()}
     figures["stereo_pairs"] = float(len(pairs))
     intrinsics = torch.tensor([[fx / wide, fy / tall, cx / wide, cy / tall]])
-    # Told canonical depth in widths of this picture, the task makes the same of it.
-    batch = ClipBatch(
-        frames=torch.empty(0),
-        times_s=torch.arange(len(frames))[None] * _STEREO_S,
-        speed_mps=torch.full((1, len(frames)), torch.nan),
-        intrinsics=intrinsics,
-        corrupt=torch.zeros(1),
-        still=torch.zeros(1),
-    )
-    small = halved(frames[None], 1)
-    motion = task.motion(small, batch.times_s)
-    aligned = aligned_motion(
-        motion, small, inverse * (SIZE[0] / width), intrinsics, batch, settled=torch.tensor(True)
-    )
-    found = torch.cat(aligned.transforms).double()
+    times_s = torch.arange(len(frames))[None] * _STEREO_S
+    found = torch.cat(
+        task.steps(
+            halved(frames[None], 1),
+            # Told canonical depth in widths of this picture, the task makes the same of it.
+            inverse * (SIZE[0] / width),
+            intrinsics,
+            times_s=times_s,
+            speed_mps=torch.full_like(times_s, torch.nan),
+        )
+    ).double()
     true = torch.from_numpy(np.linalg.inv(drive.poses[:-1]) @ drive.poses[1:])
     turned = rotation_vector(found[:, :3, :3].transpose(1, 2) @ true[:, :3, :3]).norm(dim=1)
     still = rotation_vector(true[:, :3, :3]).norm(dim=1)

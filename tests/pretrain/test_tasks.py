@@ -15,6 +15,7 @@ from catseye.errors import UsageError
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import CropOptions, whole_clips
 from catseye.pretrain.detector import Detector, decode
+from catseye.pretrain.ego_motion import AlignedMotion, aligned_motion, speed_error
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.motion_mask import Compared
@@ -22,13 +23,10 @@ from catseye.pretrain.pose import TYPICAL_SPEED
 from catseye.pretrain.tasks import Encoded
 from catseye.pretrain.tasks.depth import (
     FARTHEST,
-    AlignedMotion,
     Depth,
     DepthDecoder,
-    aligned_motion,
     canonical_depth,
     depth_of,
-    speed_error,
     views_of,
 )
 from catseye.pretrain.tasks.future import LEVELS, Future, errors_of, move, normalised
@@ -304,8 +302,15 @@ def straight(batch: ClipBatch, mps: float) -> Tensor:
 def aligned_to_a_wall(motion: Tensor, batch: ClipBatch, *, settled: bool = True) -> AlignedMotion:
     """The motion, bettered by depth that is the same everywhere."""
     clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
-    inverse = torch.full((8, 1, H // 4, W // 4), 0.1)
-    return aligned_motion(motion, clean, inverse, batch.intrinsics, batch, settled=torch.tensor(settled))
+    return aligned_motion(
+        motion,
+        clean,
+        torch.full((8, 1, H, W), 10.0) * batch.intrinsics[0, 0],
+        batch.intrinsics,
+        times_s=batch.times_s,
+        speed_mps=batch.speed_mps,
+        settled=torch.tensor(settled),
+    )
 
 
 def test_distance_is_measured_where_speed_is_and_estimated_elsewhere() -> None:
