@@ -41,12 +41,15 @@ def aligned_motion(
     times_s: Tensor,
     speed_mps: Tensor,
     settled: Tensor,
+    metred: Tensor,
 ) -> AlignedMotion:
     """The motion (B, T − 1, 6) that a network estimates, after ``align``.
 
     Turns and the direction of travel are those that the pictures tell, and teach the network. The distance is
     v·Δt where the speed is known. Elsewhere it is the network's own, with its gradient, as soon as depth is
-    settled, and that of a typical speed before.
+    settled, and that of a typical speed before. Where no speed was ever known, nothing says how long a metre
+    is: the steps of a batch have a typical speed on the mean, without which world and steps would shrink
+    together.
 
     Args:
         frames: (B, T, 3, h, w).
@@ -54,10 +57,12 @@ def aligned_motion(
         intrinsics: (B, 4), normalised.
         times_s, speed_mps: (B, T), the speed NaN where unknown.
         settled: whether depth is good enough to tell distances by, a bool ().
+        metred: whether any speed was ever known, a bool ().
     """
     steps = motion.shape[1]
     length, elapsed = travelled(motion), times_s.diff(dim=1)
     own = torch.where(settled, length, TYPICAL_SPEED * elapsed)
+    own = torch.where(metred, own, own * TYPICAL_SPEED / (own / elapsed).mean())
     distance = distances(times_s, speed_mps)
     distance = torch.where(distance.isfinite(), distance.nan_to_num(), own)
     start = motion.detach().clone()
@@ -78,7 +83,7 @@ def aligned_motion(
     poses = found.clone()
     poses[..., :3, 3] = direction * distance[..., None]
     turn = motion[..., :3] - (start[..., :3] + missed)
-    course = motion[..., 3:] - direction * torch.where(settled, length, distance).detach()[..., None]
+    course = motion[..., 3:] - direction * distance.detach()[..., None]
     shortfall = (turn.abs() / ROTATION_RATE + course.abs() / TRANSLATION_RATE) / elapsed[..., None]
     return AlignedMotion(list(poses.unbind(1)), shortfall.mean())
 

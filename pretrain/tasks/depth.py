@@ -132,6 +132,7 @@ class Depth(Task):
     """
 
     explained: Tensor
+    metred: Tensor
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
@@ -141,6 +142,7 @@ class Depth(Task):
         self.moving.bias = nn.Parameter(torch.full((1,), _RARELY))
         self.pose = PoseNet()
         self.register_buffer("explained", torch.zeros(()))
+        self.register_buffer("metred", torch.zeros((), dtype=torch.bool))
 
     def forward(self, encoded: Encoded) -> TaskOutput:
         batch, clean = encoded.batch, encoded.clean
@@ -163,6 +165,7 @@ class Depth(Task):
                 times_s=batch.times_s,
                 speed_mps=batch.speed_mps,
                 settled=self.explained >= _SETTLED,
+                metred=self.metred,
             )
             sizes = [views_of(halved(clean, n), aligned.transforms, intrinsics) for n in _HALVED]
             # Each map at twice its own size: finer texture would tell it nothing but how to go astray.
@@ -197,6 +200,7 @@ class Depth(Task):
             "unmoved": torch.stack([view.unmoved.mean() for view in views]).mean(),
             "explained": explained.mean(),
             "speed_error": speed,
+            "metred": batch.speed_mps.isfinite().float().mean(),
             "alignment": aligned.shortfall,
             "moving": mask,
             "standing": standing,
@@ -208,6 +212,7 @@ class Depth(Task):
 
     def after_step(self, encoder: Encoder, *, step: int, metrics: Mapping[str, float]) -> None:
         self.explained.lerp_(self.explained.new_tensor(metrics["explained"]), _RECENT)
+        self.metred.fill_(bool(self.metred) or metrics["metred"] > 0)
 
     def steps(
         self, frames: Tensor, inverse: Tensor, intrinsics: Tensor, *, times_s: Tensor, speed_mps: Tensor
@@ -227,7 +232,8 @@ class Depth(Task):
             intrinsics,
             times_s=times_s,
             speed_mps=speed_mps,
-            settled=torch.ones_like(self.explained, dtype=torch.bool),
+            settled=torch.ones_like(self.metred),
+            metred=torch.ones_like(self.metred),
         )
         return aligned.transforms
 

@@ -54,10 +54,10 @@ BOUND_SEEDS, BOUND_RATIO, BOUND_DIFFERENCE = 5, 1.3, 0.03
 STILLS = 78
 
 SIZE = (448, 256)
-DEPTH_STEPS = 1500
+DEPTH_STEPS = 1000
 PRETRAINING = PretrainConfig(
     encoder="regnetx_002",
-    steps=3500,
+    steps=3000,
     batch=4,
     warmup=0.05,
     weights={"order": 0.1, "future": 0.5, "depth": 3.0, "objects": 1.0},

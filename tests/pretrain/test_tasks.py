@@ -299,7 +299,9 @@ def straight(batch: ClipBatch, mps: float) -> Tensor:
     return motion.requires_grad_()
 
 
-def aligned_to_a_wall(motion: Tensor, batch: ClipBatch, *, settled: bool = True) -> AlignedMotion:
+def aligned_to_a_wall(
+    motion: Tensor, batch: ClipBatch, *, settled: bool = True, metred: bool = True
+) -> AlignedMotion:
     """The motion, bettered by depth that is the same everywhere."""
     clean = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
     return aligned_motion(
@@ -310,6 +312,7 @@ def aligned_to_a_wall(motion: Tensor, batch: ClipBatch, *, settled: bool = True)
         times_s=batch.times_s,
         speed_mps=batch.speed_mps,
         settled=torch.tensor(settled),
+        metred=torch.tensor(metred),
     )
 
 
@@ -340,6 +343,21 @@ def test_without_speed_the_camera_goes_at_a_typical_one_until_depth_is_settled()
     assert (motion.grad[1, :, 5] < 0).all(), "the network is taught to go as fast"
 
 
+def test_footage_that_never_has_a_speed_goes_at_a_typical_one_on_the_mean() -> None:
+    batch = make_batch()
+    batch.speed_mps[:] = float("nan")
+    motion = straight(batch, 0.1).detach()
+    motion[1] *= 3
+    motion.requires_grad_()
+    aligned = aligned_to_a_wall(motion, batch, metred=False)
+    lengths = torch.stack([pose[:, :3, 3].norm(dim=1) for pose in aligned.transforms], dim=1)
+    speeds = lengths / batch.times_s.diff(dim=1)
+    torch.testing.assert_close(speeds, torch.tensor([[10.0], [30.0]]).expand(2, 3), rtol=1e-3, atol=0)
+    speeds[1].sum().backward()
+    assert motion.grad is not None
+    assert (motion.grad[1, :, 5] > 0).all() and (motion.grad[0, :, 5] < 0).all(), "one at the other's cost"
+
+
 @pytest.mark.parametrize("part", ["hint_error", "standing_error"])
 def test_hints_and_what_stands_count_in_the_loss_of_depth(
     part: str, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
@@ -362,8 +380,12 @@ def test_depth_settles_step_by_step_as_it_explains_more() -> None:
     metrics = model(make_batch()).tasks["depth"].metrics
     explained = model.get_buffer("depth.explained")
     assert explained == 0 and metrics["explained"] > 0
-    model.after_step(step=1, metrics={"depth/explained": float(metrics["explained"]), "order/accuracy": 0.0})
+    model.after_step(
+        step=1,
+        metrics={"depth/explained": float(metrics["explained"]), "depth/metred": 0.5, "order/accuracy": 0.0},
+    )
     torch.testing.assert_close(explained, 0.02 * metrics["explained"])
+    assert model.get_buffer("depth.metred") and metrics["metred"] == 1
 
 
 def test_the_network_is_taught_the_motion_that_pictures_tell() -> None:
