@@ -28,6 +28,8 @@ _EXTRA_OF_MODULE = {
     "safetensors": "train",
     "faster_coco_eval": "train",
     "tensorboard": "train",
+    "PIL": "train",
+    "yaml": "train",
     "onnx": "export",
     "onnxscript": "export",
     "onnxslim": "export",

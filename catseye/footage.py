@@ -24,7 +24,7 @@ class Footage:
     Args:
         train: videos to learn from.
         held_out: videos kept out of all training; one of them is tracked.
-        labels: COCO JSON; ``images`` is the folder its file names are relative to.
+        labels: COCO, YOLO or CVAT; ``images`` is the folder its file names are relative to.
         train_list, test_list: file names to learn from and to measure on; every image where None.
     """
 
@@ -41,8 +41,11 @@ class Footage:
 
     def labels_digest(self) -> list[str]:
         """Identity of the labels and of the lists."""
-        files = (self.labels, self.train_list, self.test_list)
-        return ["none" if path is None else sha256_of(path) for path in files]
+        from catseye.pretrain.label_formats import read_labels
+
+        labels = read_labels(self.labels, images=self.images).digest()
+        lists = (self.train_list, self.test_list)
+        return [labels, *("none" if path is None else sha256_of(path) for path in lists)]
 
     def truths(self) -> dict[str, Truth]:
         """What is known of the held-out videos, by absolute path; there is none but of rendered ones."""
@@ -77,17 +80,21 @@ def own_footage(
 ) -> Footage:
     """The user's own footage, with what lies beside the labels filled in."""
 
+    from catseye.pretrain.label_formats import images_folder
+
+    folder = labels if labels.is_dir() else labels.parent
+
     def beside(name: str) -> Path | None:
-        path = labels.with_name(name)
+        path = folder / name
         return path if path.exists() else None
 
     *train, last = videos
-    images = labels.with_name("images")
+    images = images_folder(labels)
     return Footage(
         train=tuple(train) if holdout is None else tuple(videos),
         held_out=(holdout or last,),
         labels=labels,
-        images=images if images.is_dir() else labels.parent,
+        images=images if images.is_dir() else folder,
         train_list=train_list or beside("train.txt"),
         test_list=test_list or beside("test.txt"),
     )

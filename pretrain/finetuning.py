@@ -17,7 +17,6 @@ from torch import nn
 from torch.optim import AdamW
 
 from catseye.errors import InputError, UsageError
-from catseye.files import sha256_of
 from catseye.pretrain.augment import Still
 from catseye.pretrain.checkpoint import CheckpointInfo, save_checkpoint
 from catseye.pretrain.depth_teacher import DepthTeacher
@@ -31,7 +30,8 @@ from catseye.pretrain.detection_training import (
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.devices import launch
 from catseye.pretrain.ema import decay_at, frozen_copy, update_average
-from catseye.pretrain.labels import Labels, read_coco, split_labels
+from catseye.pretrain.label_formats import images_folder, read_labels
+from catseye.pretrain.labels import Labels, split_labels
 from catseye.pretrain.prediction import measure, predict_labelled
 from catseye.pretrain.presets import neck_channels_of
 from catseye.pretrain.run_log import RunLog
@@ -110,7 +110,7 @@ def finetune(
     config: FinetuneConfig,
     progress: Progress = silent,
 ) -> CheckpointInfo:
-    """Train a detector on COCO labels, and leave a finished run in the folder ``run``.
+    """Train a detector on labels, and leave a finished run in the folder ``run``.
 
     With a pretrained run, its encoder is the start, and its depth is kept by distillation. Without one, all
     weights start at random; the network is the same, but its depth output means nothing, and the checkpoint's
@@ -119,7 +119,7 @@ def finetune(
     ``tensorboard/`` and ``pictures/``. Torch's global generators are seeded anew.
 
     Args:
-        labels: COCO JSON.
+        labels: COCO, YOLO or CVAT, see ``read_labels``.
         images: folder that its file names are relative to; by default ``images`` beside ``labels``.
         train_list: file with the names to train on; by default all but those of ``test_list``.
         test_list: file with the names to measure average precision on; without it nothing is measured.
@@ -130,8 +130,8 @@ def finetune(
         CatseyeError: the loss is not finite.
     """
     run = Path(run)
-    images = labels.parent / "images" if images is None else images
-    everything = read_coco(labels)
+    everything = read_labels(labels, images=images)
+    images = images_folder(labels) if images is None else images
     train, test = _split(everything, train_list, test_list)
     start = load_start(pretrained) if pretrained is not None else None
     if start is not None and not config.depth_weight:
@@ -278,6 +278,6 @@ def _split(labels: Labels, train_list: Path | None, test_list: Path | None) -> t
 
 
 def _fingerprint(labels: Labels, train: Labels, test: Labels) -> str:
-    """Hex SHA-256 of the label file and of the names of the images trained and measured on."""
+    """Hex SHA-256 of the labels and of the names of the images trained and measured on."""
     names = [[image.file_name for image in part.images] for part in (train, test)]
-    return hashlib.sha256(f"{sha256_of(labels.path)} {names}".encode()).hexdigest()
+    return hashlib.sha256(f"{labels.digest()} {names}".encode()).hexdigest()

@@ -1,21 +1,19 @@
-"""Detection labels: COCO JSON, and lists of image names."""
+"""Detection labels in memory, and lists of image names. ``label_formats`` reads and writes the files."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from catseye.errors import InputError
+from catseye.pretrain.label_faults import read_text, refuse_repeats
 
-_REMEDY = "correct the file, or export it again as COCO detection JSON"
-_LARGEST_PIXEL = 1e6
+_LIST_REMEDY = "write one image name a line"
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class LabelledImage:
         boxes: (N, 4) float32 corners x1 y1 x2 y2 in pixels, clipped to the image.
         classes: (N,) int32 indices into ``Labels.classes``.
         crowd: (N,) bool, COCO's ``iscrowd``: neither to be found nor wrong to find.
+        scores: (N,) float32 in [0, 1], how sure a detector was; None for labels that people drew.
     """
 
     file_name: str
@@ -36,6 +35,14 @@ class LabelledImage:
     boxes: NDArray[np.float32]
     classes: NDArray[np.int32]
     crowd: NDArray[np.bool_]
+    scores: NDArray[np.float32] | None = None
+
+    def kept(self, rows: NDArray[np.bool_]) -> LabelledImage:
+        """Keep the boxes for which (N,) is true."""
+        scores = None if self.scores is None else self.scores[rows]
+        return replace(
+            self, boxes=self.boxes[rows], classes=self.classes[rows], crowd=self.crowd[rows], scores=scores
+        )
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,19 @@ class Labels:
         left_out = set(names)
         return replace(self, images=tuple(i for i in self.images if i.file_name not in left_out))
 
+    def without_crowd(self) -> Labels:
+        """Leave out the crowd boxes, whose places then count as empty."""
+        return replace(self, images=tuple(image.kept(~image.crowd) for image in self.images))
+
+    def digest(self) -> str:
+        """Hex SHA-256 of what the labels say, whatever file and format they come from."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for image in self.images:
+            digest.update(repr((image.file_name, image.width, image.height, len(image.boxes))).encode())
+            for part in (image.boxes, image.classes, image.crowd, image.scores):
+                digest.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
     def pictures(self, folder: Path) -> tuple[Path, ...]:
         """Where the images are, below ``folder``.
 
@@ -89,66 +109,12 @@ def read_image_list(path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: the file is absent, is no text, names nothing, or names an image twice.
     """
-    names = tuple(line.strip() for line in _read_text(Path(path)).splitlines() if line.strip())
+    lines = read_text(Path(path), remedy=_LIST_REMEDY).split("\n")
+    names = tuple(line.strip() for line in lines if line.strip())
     if not names:
-        raise InputError(path, "names no image", "write one image name a line")
-    _refuse_repeats(names, path, "image name")
+        raise InputError(path, "names no image", _LIST_REMEDY)
+    refuse_repeats(names, path, "image name", "name each image once")
     return names
-
-
-def read_coco(path: str | Path) -> Labels:
-    """Read COCO detection JSON: ``images``, ``categories``, ``annotations`` with ``bbox`` x, y, w, h.
-
-    A box that reaches over the border is clipped. Images without boxes are kept: they show what is no object.
-
-    Raises:
-        InputError: the file is absent or is no COCO JSON, it has no annotation at all, an annotation refers
-            to an image or a category that is not there, or a box is not finite, has no area or lies outside.
-    """
-    path = Path(path)
-    document = _read_document(path)
-    classes = {_field(c, "id", int, path): _field(c, "name", str, path) for c in document["categories"]}
-    class_index = {category_id: index for index, category_id in enumerate(classes)}
-    images = {_field(entry, "id", int, path): entry for entry in document["images"]}
-    _refuse_repeats([entry["id"] for entry in document["categories"]], path, "category id")
-    _refuse_repeats([entry["id"] for entry in document["images"]], path, "image id")
-    names = [_field(entry, "file_name", str, path) for entry in document["images"]]
-    _refuse_repeats(names, path, "file_name")
-    sizes = {
-        i: (_positive(entry, "width", path), _positive(entry, "height", path)) for i, entry in images.items()
-    }
-
-    annotations = document["annotations"]
-    if not annotations:
-        raise InputError(path, "has no annotation", "label at least one object")
-    image_ids: list[Any] = [a.get("image_id") for a in annotations]
-    category_ids: list[Any] = [a.get("category_id") for a in annotations]
-    _refuse(annotations, [not _among(i, images) for i in image_ids], path, "refer to an image not listed")
-    _refuse(annotations, [not _among(c, classes) for c in category_ids], path, "have a category not listed")
-    _refuse(annotations, [not _is_box(a.get("bbox")) for a in annotations], path, "have no finite bbox")
-
-    xywh = np.array([a["bbox"] for a in annotations], dtype=np.float64)
-    corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    clipped = np.clip(corners, 0, np.array([sizes[i] * 2 for i in image_ids], dtype=np.float64))
-    _refuse(annotations, (xywh[:, 2:] <= 0).any(axis=1), path, "have a box without area")
-    _refuse(annotations, (clipped[:, 2:] <= clipped[:, :2]).any(axis=1), path, "have a box outside the image")
-
-    boxes = clipped.astype(np.float32)
-    indices = np.array([class_index[c] for c in category_ids], dtype=np.int32)
-    crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations])
-    rows: dict[int, list[int]] = {image_id: [] for image_id in images}
-    for row, image_id in enumerate(image_ids):
-        rows[image_id].append(row)
-    return Labels(
-        path=path,
-        classes=tuple(classes.values()),
-        images=tuple(
-            LabelledImage(
-                name, *sizes[i], boxes=boxes[rows[i]], classes=indices[rows[i]], crowd=crowd[rows[i]]
-            )
-            for name, i in zip(names, images, strict=True)
-        ),
-    )
 
 
 def split_labels(labels: Labels, train_list: Path | None, test_list: Path | None) -> tuple[Labels, Labels]:
@@ -168,64 +134,3 @@ def split_labels(labels: Labels, train_list: Path | None, test_list: Path | None
         fault = f"{len(both)} of its images are in {test_list} too, first {both[0]!r}"
         raise InputError(train_list, fault, "train and measure on different drives")
     return train, test
-
-
-def _read_document(path: Path) -> dict[str, list[dict[str, Any]]]:
-    try:
-        document = json.loads(_read_text(path))
-    except (ValueError, RecursionError):
-        raise InputError(path, "is not JSON", _REMEDY) from None
-    for part in ("images", "annotations", "categories"):
-        entries = document.get(part) if isinstance(document, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise InputError(path, f"has no list of objects {part!r}", _REMEDY)
-    return document  # type: ignore[no-any-return]  # the shape was checked above
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        raise InputError(path, "no such file", "check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read as text ({error})", _REMEDY) from None
-
-
-def _field(entry: dict[str, Any], name: str, kind: type, path: Path) -> Any:
-    value = entry.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(path, f"field {name!r} of an image or category is {value!r}", _REMEDY)
-    return value
-
-
-def _positive(entry: dict[str, Any], name: str, path: Path) -> int:
-    value = _field(entry, name, int, path)
-    if value <= 0:
-        raise InputError(path, f"field {name!r} of image {entry['file_name']!r} is {value}", _REMEDY)
-    return int(value)
-
-
-def _among(value: object, known: Mapping[int, object]) -> bool:
-    return isinstance(value, int) and value in known
-
-
-def _is_box(bbox: object) -> bool:
-    return (
-        isinstance(bbox, list)
-        and len(bbox) == 4
-        and all(isinstance(v, (int, float)) and abs(v) < _LARGEST_PIXEL for v in bbox)
-    )
-
-
-def _refuse(annotations: Sequence[dict[str, Any]], wrong: ArrayLike, path: Path, fault: str) -> None:
-    rows = np.flatnonzero(wrong)
-    if rows.size:
-        first = annotations[int(rows[0])]
-        where = f"first annotation {first.get('id')} with bbox {first.get('bbox')}"
-        raise InputError(path, f"{rows.size} of {len(annotations)} annotations {fault}, {where}", _REMEDY)
-
-
-def _refuse_repeats(values: Sequence[object], path: str | Path, what: str) -> None:
-    repeated = [value for value, count in Counter(values).items() if count > 1]
-    if repeated:
-        raise InputError(path, f"{what} {repeated[0]!r} occurs twice", _REMEDY)

@@ -15,7 +15,9 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything.")] = Path("demo"),
     video: Annotated[list[Path] | None, typer.Option(help="Footage to learn from; repeatable.")] = None,
     holdout: Annotated[Path | None, typer.Option(help="The video to track, kept out of training.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="COCO JSON with boxes of your vehicles.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Boxes of your vehicles: COCO JSON, YOLO or CVAT.")
+    ] = None,
     train_list: Annotated[Path | None, typer.Option(help="File names to train on, one a line.")] = None,
     test_list: Annotated[Path | None, typer.Option(help="File names to measure on, one a line.")] = None,
     seed: Seed = 0,

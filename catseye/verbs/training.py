@@ -114,7 +114,7 @@ def pretrain(
 
 def finetune(
     out: Out,
-    labels: Annotated[Path, typer.Option(help="COCO JSON with the boxes.")],
+    labels: Annotated[Path, typer.Option(help="Boxes: COCO JSON, YOLO or CVAT.")],
     run: Annotated[Path | None, typer.Argument(help="Pretrained run; without it, from scratch.")] = None,
     images: Images = None,
     train_list: Annotated[Path | None, typer.Option(help="File names to train on, one a line.")] = None,
@@ -193,7 +193,7 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="Dataset folder or URL.")],
     out: Out,
     split: Annotated[str, typer.Option(help="Of the dataset: train, validation or test.")] = "test",
-    labels: Annotated[Path | None, typer.Option(help="COCO JSON with boxes on stills.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Boxes on stills: COCO JSON, YOLO or CVAT.")] = None,
     images: Images = None,
     train_list: Annotated[
         Path | None, typer.Option(help="File names that probes learn from; default: all but the test list's.")

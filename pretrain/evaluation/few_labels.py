@@ -26,7 +26,7 @@ from catseye.pretrain.evaluation.labelled_stills import StillsOptions
 from catseye.pretrain.evaluation.subjects import Subject
 from catseye.pretrain.evaluation.summary import FewLabelCase, FewLabels
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
-from catseye.pretrain.labels import LabelledImage, Labels, read_coco, split_labels
+from catseye.pretrain.labels import LabelledImage, Labels, split_labels
 from catseye.progress import Progress
 from catseye.version import __version__
 
@@ -160,11 +160,12 @@ def plan_few_labels(
             show no object.
     """
     starts = _starts(subjects)
-    train, test = split_labels(read_coco(labels.labels), labels.train_list, labels.test_list)
+    everything = labels.read()
+    train, test = split_labels(everything, labels.train_list, labels.test_list)
     for part in (train, test):
         part.pictures(labels.folder)
     measured_on = [image.file_name for image in test.images]
-    content = sha256_of(labels.labels)
+    content = everything.digest()
     cases = []
     for drawn_by in range(seed, seed + options.seeds):
         order = np.random.default_rng(drawn_by).permutation(len(train.images))

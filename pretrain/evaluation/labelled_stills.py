@@ -10,7 +10,8 @@ import numpy as np
 from catseye.errors import InputError, UsageError
 from catseye.pretrain.augment import Still
 from catseye.pretrain.evaluation.summary import ProbedStills
-from catseye.pretrain.labels import Labels, read_coco, split_labels
+from catseye.pretrain.label_formats import images_folder, read_labels
+from catseye.pretrain.labels import Labels, split_labels
 from catseye.pretrain.run_options import require_network_size
 from catseye.pretrain.stills import load_stills
 from catseye.progress import Progress
@@ -21,7 +22,7 @@ class StillsOptions:
     """Which labelled stills, and how probes look at them.
 
     Args:
-        labels: COCO JSON.
+        labels: COCO, YOLO or CVAT, see ``read_labels``.
         test_list: file with the names to measure on.
         train_list: file with the names to learn from; by default all but those of ``test_list``.
         images: folder that the names are relative to; by default ``images`` beside ``labels``.
@@ -48,7 +49,15 @@ class StillsOptions:
     @property
     def folder(self) -> Path:
         """Where the pictures are."""
-        return self.labels.parent / "images" if self.images is None else self.images
+        return images_folder(self.labels) if self.images is None else self.images
+
+    def read(self) -> Labels:
+        """All of the labels.
+
+        Raises:
+            InputError: they are not what they must be.
+        """
+        return read_labels(self.labels, images=self.images)
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def choose_stills(options: StillsOptions, *, seed: int) -> tuple[Labels, Labels]
         InputError: a file is not what it must be, a list is empty, an image is in both lists, or one of the
             two has no labelled object.
     """
-    train, test = split_labels(read_coco(options.labels), options.train_list, options.test_list)
+    train, test = split_labels(options.read(), options.train_list, options.test_list)
     drawn = np.random.default_rng(seed).permutation(len(train.images))
     few = sorted(drawn[: options.learn_from or None].tolist())
     train = replace(train, images=tuple(train.images[index] for index in few))

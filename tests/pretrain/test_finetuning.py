@@ -15,7 +15,7 @@ from catseye.pretrain.depth_teacher import DepthTeacher
 from catseye.pretrain.detection_training import build_detector
 from catseye.pretrain.detector import load_detector
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
-from catseye.pretrain.labels import read_coco
+from catseye.pretrain.label_formats import read_labels
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.prediction import measure, predict_labelled
 from catseye.pretrain.start import Start
@@ -75,7 +75,7 @@ def test_one_picture_is_learned_by_heart_and_each_vehicle_found_once(labelled: P
     config = replace(TINY, steps=60, lr=3e-3, ema=0.9)
     finetune(None, run, labels=labelled / "labels.json", train_list=chosen, config=config)
     detector, info = load_detector(run)
-    labels = read_coco(labelled / "labels.json").only(["3.png"], source="here")
+    labels = read_labels(labelled / "labels.json").only(["3.png"], source="here")
     found = predict_labelled(detector, labels, labelled / "images", width=info.width, height=info.height)
     # Nothing was suppressed: a second detection of a vehicle above either first one would cost precision.
     assert measure(found, labels)["ap50"] > 0.9

@@ -1,115 +1,27 @@
+"""Labels in memory: choosing images of them, and their identity."""
+
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from catseye.errors import InputError
-from catseye.pretrain.labels import read_coco, read_image_list
+from catseye.pretrain.labels import LabelledImage, Labels, read_image_list
 
 
-def coco(*boxes: list[Any], **changes: Any) -> dict[str, Any]:
-    """A document with one image of 100×60 and the boxes given."""
-    document: dict[str, Any] = {
-        "images": [{"id": 7, "file_name": "a.jpg", "width": 100, "height": 60}],
-        "categories": [{"id": 3, "name": "car"}, {"id": 1, "name": "truck"}],
-        "annotations": [
-            {"id": i, "image_id": 7, "category_id": 3, "bbox": box} for i, box in enumerate(boxes)
-        ],
-    }
-    return document | changes
-
-
-def write(folder: Path, document: Any) -> Path:
-    path = folder / "labels.json"
-    path.write_text(document if isinstance(document, str) else json.dumps(document))
-    return path
-
-
-def test_boxes_become_corners_and_are_clipped_to_the_image(tmp_path: Path) -> None:
-    labels = read_coco(write(tmp_path, coco([10, 20, 30, 10], [90, -5, 30, 20])))
-    assert labels.classes == ("car", "truck")
-    (image,) = labels.images
-    assert (image.file_name, image.width, image.height) == ("a.jpg", 100, 60)
-    np.testing.assert_array_equal(image.boxes, [[10, 20, 40, 30], [90, 0, 100, 15]])
-    assert image.boxes.dtype == np.float32 and image.classes.tolist() == [0, 0]
-
-
-def test_class_indices_follow_the_order_of_the_categories_not_their_ids(tmp_path: Path) -> None:
-    document = coco([1, 1, 5, 5], [2, 2, 5, 5])
-    document["annotations"][1]["category_id"] = 1
-    document["annotations"][1]["iscrowd"] = 1
-    (image,) = read_coco(write(tmp_path, document)).images
-    assert image.classes.tolist() == [0, 1]
-    assert image.crowd.tolist() == [False, True]
-
-
-def test_images_without_boxes_are_kept(tmp_path: Path) -> None:
-    document = coco([1, 1, 5, 5])
-    document["images"].append({"id": 8, "file_name": "b.jpg", "width": 10, "height": 10})
-    labels = read_coco(write(tmp_path, document))
-    assert [image.boxes.shape for image in labels.images] == [(1, 4), (0, 4)]
-
-
-@pytest.mark.parametrize(
-    ("document", "says"),
-    [
-        ("not json", "is not JSON"),
-        ([], "no list of objects 'images'"),
-        (coco([1, 1, 5, 5], categories=None), "no list of objects 'categories'"),
-        (coco(), "has no annotation"),
-        (coco([float("nan"), 1, 5, 5], [1, 1, 5, 5]), "1 of 2 annotations have no finite bbox"),
-        (coco([1, 1, 5]), "have no finite bbox"),
-        (coco([1, 1, "wide", 5]), "have no finite bbox"),
-        (coco([1, 1, 0, 5]), "have a box without area"),
-        (
-            coco([100, 1, 5, 5], [1, 1, 5, 5], [-9, 1, 8, 5]),
-            "2 of 3 annotations have a box outside the image",
-        ),
-        (coco([1, 1, 5, 5], categories=[{"id": 9, "name": "car"}]), "have a category not listed"),
-        (coco([1, 1, 5, 5], categories=[{"id": 3, "name": "a"}] * 2), "category id 3 occurs twice"),
-        (coco([1, 1, 5, 5], images=[{"id": [], "file_name": "a.jpg"}]), "field 'id'"),
-        (
-            coco([1, 1, 5, 5], images=[{"id": 1, "file_name": "a.jpg", "width": 1, "height": 1}]),
-            "refer to an image not listed",
-        ),
-        (
-            coco([1, 1, 5, 5], images=[{"id": 7, "file_name": "a.jpg", "width": 0, "height": 1}]),
-            "field 'width' of image 'a.jpg' is 0",
-        ),
-        (
-            coco([1, 1, 5, 5], annotations=[{"image_id": [7], "category_id": 3, "bbox": [1, 1, 5, 5]}]),
-            "refer to an image not listed",
-        ),
-    ],
-)
-def test_broken_labels_get_one_line_that_names_file_and_fault(
-    tmp_path: Path, document: Any, says: str
-) -> None:
-    path = write(tmp_path, document)
-    with pytest.raises(InputError) as caught:
-        read_coco(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ") and says in message and "\n" not in message
-
-
-def test_the_first_wrong_annotation_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"first annotation 1 with bbox \[200, 1, 5, 5\]"):
-        read_coco(write(tmp_path, coco([1, 1, 5, 5], [200, 1, 5, 5])))
-
-
-def test_absent_label_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        read_coco(tmp_path / "absent.json")
+def labels_of(*names: str) -> Labels:
+    """One box and one crowd box an image."""
+    boxes = np.array([[1, 1, 6, 6], [2, 2, 9, 9]], np.float32)
+    rows = (boxes, np.array([0, 1], np.int32), np.array([False, True]))
+    images = tuple(LabelledImage(name, 100, 60, *rows) for name in names)
+    return Labels(Path("labels.json"), ("car", "truck"), images)
 
 
 def test_images_that_are_not_there_are_counted_and_named(tmp_path: Path) -> None:
-    document = coco([1, 1, 5, 5])
-    document["images"].append({"id": 8, "file_name": "b.jpg", "width": 10, "height": 10})
-    labels = read_coco(write(tmp_path, document))
+    labels = labels_of("a.jpg", "b.jpg")
     (tmp_path / "a.jpg").touch()
     with pytest.raises(InputError, match=r"1 of 2 labelled images are not in .*, first 'b.jpg'"):
         labels.pictures(tmp_path)
@@ -117,9 +29,7 @@ def test_images_that_are_not_there_are_counted_and_named(tmp_path: Path) -> None
 
 
 def test_lists_choose_images_in_their_order(tmp_path: Path) -> None:
-    document = coco([1, 1, 5, 5])
-    document["images"].append({"id": 8, "file_name": "b.jpg", "width": 10, "height": 10})
-    labels = read_coco(write(tmp_path, document))
+    labels = labels_of("a.jpg", "b.jpg")
     chosen = tmp_path / "train.txt"
     chosen.write_text("b.jpg\n\na.jpg\n")
     names = read_image_list(chosen)
@@ -136,6 +46,23 @@ def test_useless_lists_are_refused(tmp_path: Path, text: str, says: str) -> None
         read_image_list(path)
 
 
-def test_twenty_thousand_boxes_in_one_image_are_read(tmp_path: Path) -> None:
-    labels = read_coco(write(tmp_path, coco(*[[1, 1, 5, 5]] * 20_000)))
-    assert labels.images[0].boxes.shape == (20_000, 4)
+def test_crowd_boxes_are_left_out_with_all_that_belongs_to_them() -> None:
+    labels = labels_of("a.jpg")
+    scored = replace(labels, images=(replace(labels.images[0], scores=np.array([0.5, 0.9], np.float32)),))
+    (image,) = scored.without_crowd().images
+    assert image.boxes.tolist() == [[1, 1, 6, 6]] and image.classes.tolist() == [0]
+    assert image.crowd.tolist() == [False] and image.scores is not None and image.scores.tolist() == [0.5]
+
+
+def test_the_digest_is_of_what_the_labels_say_and_not_of_their_file() -> None:
+    labels = labels_of("a.jpg", "b.jpg")
+    assert replace(labels, path=Path("other")).digest() == labels.digest()
+    first = labels.images[0]
+    others = [
+        replace(labels, classes=("car", "van")),
+        replace(labels, images=labels.images[::-1]),
+        replace(labels, images=(replace(first, boxes=first.boxes + 1), labels.images[1])),
+        replace(labels, images=(replace(first, crowd=~first.crowd), labels.images[1])),
+        replace(labels, images=(replace(first, scores=np.ones(2, np.float32)), labels.images[1])),
+    ]
+    assert len({each.digest() for each in [labels, *others]}) == len(others) + 1

@@ -1,0 +1,39 @@
+"""The size of a picture, from its header."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from catseye.errors import InputError
+
+_ORIENTATION = 0x0112
+_LYING = range(5, 9)
+_REMEDY = "copy it again, or take it out of the labels"
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels as a decoder gives it, which turns it as its Exif orientation says.
+
+    Raises:
+        InputError: it is not there, or is no picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            # It is for those who decode.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path)
+        with picture:
+            width, height = picture.size
+            lying = "exif" in picture.info and picture.getexif().get(_ORIENTATION) in _LYING
+    except FileNotFoundError:
+        raise InputError(
+            path, "no such file", "give the folder of images that belongs to these labels"
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise InputError(path, f"is no picture to decode ({error})", _REMEDY) from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise InputError(path, "is not a readable picture", _REMEDY) from None
+    return (height, width) if lying else (width, height)
