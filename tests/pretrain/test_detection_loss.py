@@ -130,7 +130,7 @@ def test_depth_distillation_is_the_mean_error_of_log_depth() -> None:
 
 
 def weighed(target: Target, *weights: float) -> Target:
-    return target._replace(weights=torch.tensor(weights))
+    return target._replace(weights=torch.tensor(weights, dtype=torch.float32))
 
 
 def gradients(wanted: Target) -> list[Tensor]:

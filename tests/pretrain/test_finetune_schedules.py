@@ -193,7 +193,7 @@ def test_extra_labels_are_learned_from_and_never_measured_on(labelled: Path, tmp
 def test_a_run_from_before_there_were_these_options_had_their_defaults(
     labelled: Path, tmp_path: Path
 ) -> None:
-    config = replace(TINY, steps=1)
+    config = replace(TINY, steps=1, check_every=100)
     info = train(labelled, tmp_path / "run", config=config)
     document = json.loads((tmp_path / "run/checkpoint.json").read_text())
     for name in later_defaults():
