@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from catseye.pretrain.detection_head import STRIDE, cell_centres
+from catseye.pretrain.tiny_boxes import box_similarity
 
 _SPREAD = 0.1
 _SMALLEST_SIGMA = 0.5 * STRIDE
@@ -69,7 +69,15 @@ def one_to_many(boxes: Tensor, classes: Tensor, *, num_classes: int, height: int
     return Heat(heat, owner, weight)
 
 
-def one_to_one(boxes: Tensor, classes: Tensor, probabilities: Tensor, predicted: Tensor) -> Tensor:
+def peak_cells(boxes: Tensor, *, width: int) -> Tensor:
+    """(N,) int64 flat index of the cell that each box's centre is in, on a map of that width."""
+    column, row = torch.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / STRIDE).long().unbind(1)
+    return row * width + column
+
+
+def one_to_one(
+    boxes: Tensor, classes: Tensor, probabilities: Tensor, predicted: Tensor, *, tiny_px: float = 0.0
+) -> Tensor:
     """Choose one cell for each box, no cell twice: the one that already answers best.
 
     A cell near the box's centre competes with p^0.5 · IoU^0.5 of its class probability and its own box, after
@@ -82,6 +90,7 @@ def one_to_one(boxes: Tensor, classes: Tensor, probabilities: Tensor, predicted:
         classes: (N,) int64.
         probabilities: (C, h, w).
         predicted: (4, h, w) the cells' boxes.
+        tiny_px: see ``box_similarity``, which stands in for the IoU.
 
     Returns:
         (N,) int64 flat cell indices; -1 where all cells near a box were taken.
@@ -90,8 +99,8 @@ def one_to_one(boxes: Tensor, classes: Tensor, probabilities: Tensor, predicted:
     chosen = torch.full((len(boxes),), -1, dtype=torch.int64)
     if not len(boxes):
         return chosen.to(boxes.device)
-    iou = box_iou(boxes, predicted.flatten(1).T)
-    quality = probabilities.flatten(1)[classes] ** (1 - _IOU_SHARE) * iou**_IOU_SHARE
+    similarity = box_similarity(boxes, predicted.flatten(1).T, tiny_px=tiny_px)
+    quality = probabilities.flatten(1)[classes] ** (1 - _IOU_SHARE) * similarity**_IOU_SHARE
     near = _near_centre(boxes, height, width)
     rows, cells = torch.nonzero(near, as_tuple=True)
     order = torch.argsort(quality[rows, cells], descending=True, stable=True)
@@ -103,9 +112,13 @@ def one_to_one(boxes: Tensor, classes: Tensor, probabilities: Tensor, predicted:
     return chosen.to(boxes.device)
 
 
-def inside(boxes: Tensor, *, height: int, width: int) -> Tensor:
-    """Cells whose centre is in any of the boxes (N, 4): (h, w) bool."""
+def inside(boxes: Tensor, *, height: int, width: int, least: float = 0.0) -> Tensor:
+    """Cells whose centre is in any of the boxes (N, 4), none taken as smaller than ``least``: (h, w) bool."""
     x, y = cell_centres(height, width, device=boxes.device)
+    if least:
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        half = ((boxes[:, 2:] - boxes[:, :2]) / 2).clamp(min=least / 2)
+        boxes = torch.cat((centre - half, centre + half), dim=1)
     left, top, right, bottom = boxes[:, :, None, None].unbind(1)
     return ((x >= left) & (x < right) & (y >= top) & (y < bottom)).any(dim=0)
 

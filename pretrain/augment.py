@@ -12,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import PAD_VALUE, Image, letterbox, rgb_to_network
+from catseye.pretrain.detection_head import STRIDE
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in a picture's brightness, by ITU-R BT.601."""
@@ -33,19 +34,21 @@ class Still:
         boxes: (N, 4) float32 corners in the picture's pixels.
         classes: (N,) int32.
         ignored: (N,) bool, boxes that are neither to be found nor wrong to find.
+        weights: (N,) float32 in [0, 1], how much finding each counts; None is 1 for all.
     """
 
     rgb: Image
     boxes: NDArray[np.float32]
     classes: NDArray[np.int32]
     ignored: NDArray[np.bool_]
+    weights: NDArray[np.float32] | None = None
 
 
 def fit(still: Still, *, width: int, height: int) -> Still:
     """Letterbox a still to the network's size, as at inference."""
     box = letterbox(still.rgb.shape[1], still.rgb.shape[0], width, height)
     boxes = box.boxes_to_network(still.boxes)
-    return Still(rgb_to_network(still.rgb, box), boxes, still.classes, still.ignored)
+    return Still(rgb_to_network(still.rgb, box), boxes, still.classes, still.ignored, still.weights)
 
 
 def vary(
@@ -88,11 +91,14 @@ def vary(
     small = (clipped[:, 2:] - clipped[:, :2]).min(axis=1, initial=np.inf) < _SMALLEST_BOX
     seen = visible > 0
     ignored = still.ignored | small | (visible < _LEAST_VISIBLE)
+    # However far away, what is marked as neither object nor background must not become background.
+    clipped[still.ignored] = _at_least(clipped[still.ignored], STRIDE)
     return Still(
         rgb=np.ascontiguousarray(rgb),
         boxes=clipped[seen].astype(np.float32),
         classes=still.classes[seen],
         ignored=ignored[seen],
+        weights=None if still.weights is None else still.weights[seen],
     )
 
 
@@ -157,6 +163,13 @@ def _paste(part: Image, columns: _Span, rows: _Span, *, width: int, height: int)
     part = part[: height - rows.offset, : width - columns.offset]
     frame[rows.offset : rows.offset + part.shape[0], columns.offset : columns.offset + part.shape[1]] = part
     return frame
+
+
+def _at_least(boxes: NDArray[np.floating], side: float) -> NDArray[np.floating]:
+    """Boxes (N, 4) about the same centres, no side shorter than ``side``: so they hold a cell's centre."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = np.maximum((boxes[:, 2:] - boxes[:, :2]) / 2, side / 2)
+    return np.concatenate([centres - half, centres + half], axis=1)
 
 
 def _area(boxes: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss
 
-from catseye.pretrain.assignment import inside, one_to_many, one_to_one
-from catseye.pretrain.detection_head import TrainingOutputs
+from catseye.pretrain.assignment import inside, one_to_many, one_to_one, peak_cells
+from catseye.pretrain.detection_head import STRIDE, TrainingOutputs
+from catseye.pretrain.tiny_boxes import outline_loss
 
 _BOX_WEIGHT = 2.0
 _FOCUS = 2.0
@@ -25,15 +25,29 @@ class Target(NamedTuple):
         boxes: (N, 4) float32 corners.
         classes: (N,) int64.
         ignored: (M, 4) float32 corners of regions where finding something is neither right nor wrong.
+        weights: (N,) float32 in [0, 1], how sure each box is to be an object; None is 1 for all. What is
+            not sure to be an object is no background either: by the rest of 1 it says nothing.
     """
 
     boxes: Tensor
     classes: Tensor
     ignored: Tensor
+    weights: Tensor | None = None
+
+    @property
+    def mass(self) -> float:
+        """Number of objects, each as much as it weighs."""
+        return float(len(self.boxes) if self.weights is None else self.weights.sum())
 
 
-def detection_losses(outputs: TrainingOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
+def detection_losses(
+    outputs: TrainingOutputs, targets: Sequence[Target], *, tiny_px: float = 0.0
+) -> dict[str, Tensor]:
     """Scalar losses of a batch, each a sum over its images divided by the number of boxes in the batch.
+
+    Args:
+        tiny_px: boxes smaller than this are matched and outlined as ``tiny_boxes`` says, and no ignored
+            region is smaller than a cell; 0 treats boxes of all sizes alike.
 
     Returns:
         ``one`` and ``many``: classification under each assignment; ``box``: outlines under both.
@@ -42,10 +56,14 @@ def detection_losses(outputs: TrainingOutputs, targets: Sequence[Target]) -> dic
     one, many, box = total, total, total
     for index, target in enumerate(targets):
         losses = _image_losses(
-            outputs.one_logits[index], outputs.many_logits[index], outputs.boxes[index], target
+            outputs.one_logits[index],
+            outputs.many_logits[index],
+            outputs.boxes[index],
+            target,
+            tiny_px=tiny_px,
         )
         one, many, box = one + losses[0], many + losses[1], box + losses[2]
-    count = max(1, sum(len(target.boxes) for target in targets))
+    count = max(1, sum(target.mass for target in targets))
     return {"one": one / count, "many": many / count, "box": _BOX_WEIGHT * box / count}
 
 
@@ -82,23 +100,45 @@ def focal_among_rivals(logits: Tensor, target: Tensor, rivals: Tensor) -> Tensor
 
 
 def _image_losses(
-    one_logits: Tensor, many_logits: Tensor, boxes: Tensor, target: Target
+    one_logits: Tensor, many_logits: Tensor, boxes: Tensor, target: Target, *, tiny_px: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     num_classes, height, width = one_logits.shape
-    counted = ~inside(target.ignored, height=height, width=width)
+    counted = ~inside(target.ignored, height=height, width=width, least=STRIDE if tiny_px else 0)
 
     spread = one_to_many(target.boxes, target.classes, num_classes=num_classes, height=height, width=width)
-    many = (focal(many_logits, spread.heat) * (counted | (spread.heat == 1))).sum()
     rows, columns = torch.nonzero(spread.owner >= 0, as_tuple=True)
-    owners = target.boxes[spread.owner[rows, columns]]
-    around = generalized_box_iou_loss(boxes[:, rows, columns].T, owners) * spread.weight[rows, columns]
+    owner = spread.owner[rows, columns]
+    around = outline_loss(boxes[:, rows, columns].T, target.boxes[owner], tiny_px=tiny_px)
+    around = around * spread.weight[rows, columns]
 
     with torch.no_grad():
-        cells = one_to_one(target.boxes, target.classes, torch.sigmoid(one_logits), boxes)
+        cells = one_to_one(target.boxes, target.classes, torch.sigmoid(one_logits), boxes, tiny_px=tiny_px)
     found = cells >= 0
     single = torch.zeros(num_classes, height * width, device=boxes.device)
     single[target.classes[found], cells[found]] = 1
     single = single.view(num_classes, height, width)
-    one = (focal_among_rivals(one_logits, single, spread.owner >= 0) * (counted | (single == 1))).sum()
-    centre = generalized_box_iou_loss(boxes.flatten(1)[:, cells[found]].T, target.boxes[found])
-    return one, many, (around.sum() + centre.sum()) / 2
+    centre = outline_loss(boxes.flatten(1)[:, cells[found]].T, target.boxes[found], tiny_px=tiny_px)
+
+    many = focal(many_logits, spread.heat) * (counted | (spread.heat == 1))
+    one = focal_among_rivals(one_logits, single, spread.owner >= 0) * (counted | (single == 1))
+    if target.weights is not None:
+        weights = target.weights
+        around, centre = around * weights[owner], centre * weights[found]
+        many = many * _sureness(spread.heat == 1, target, peak_cells(target.boxes, width=width))
+        one = one * _sureness(single == 1, target, cells)
+    return one.sum(), many.sum(), (around.sum() + centre.sum()) / 2
+
+
+def _sureness(objects: Tensor, target: Target, cells: Tensor) -> Tensor:
+    """What each of ``objects`` (C, h, w) weighs, 1 where there is none; of several, the surest.
+
+    Args:
+        cells: (N,) flat index of each box's cell, -1 for none.
+    """
+    assert target.weights is not None
+    sure = torch.ones(objects.shape, device=objects.device).flatten(1)
+    sure[objects.flatten(1)] = 0
+    placed = cells >= 0
+    flat = target.classes[placed] * sure.shape[1] + cells[placed]
+    sure.view(-1).scatter_reduce_(0, flat, target.weights[placed], reduce="amax")
+    return sure.view(objects.shape)

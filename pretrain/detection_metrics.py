@@ -26,6 +26,14 @@ class Detections:
     scores: NDArray[np.float32]
     classes: NDArray[np.int32]
 
+    def kept(self, rows: NDArray[np.bool_]) -> Detections:
+        """Those for which (K,) is true."""
+        return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
+
+    def at_least(self, score: float) -> Detections:
+        """Those with that score or a better one."""
+        return self.kept(self.scores >= score)
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -56,13 +64,44 @@ def average_precision(found: Sequence[Detections], truths: Sequence[Truth]) -> d
     return {name: value for name, value in results.items() if value >= 0}
 
 
+def average_precision_where(
+    found: Sequence[Detections], truths: Sequence[Truth], plausible: Sequence[NDArray[np.bool_]]
+) -> float | None:
+    """AP50 of the objects that are not ignored; None without any.
+
+    Args:
+        plausible: (K,) of each image, which detections are wrong if they find nothing. The others count only
+            if they overlap an object asked for by an IoU of 0.5 or more.
+    """
+    kept = [_counted(*each) for each in zip(found, truths, plausible, strict=True)]
+    value = _coco(kept, truths)["map_50"]
+    return value if value >= 0 else None
+
+
+def class_average_precision(
+    found: Sequence[Detections], truths: Sequence[Truth], index: int
+) -> dict[str, float]:
+    """``ap`` and ``ap50`` of one class; empty without an object of it."""
+    of_class = [each.kept(each.classes == index) for each in found]
+    asked = [_rows(truth, truth.classes == index) for truth in truths]
+    figures = _coco(of_class, asked)
+    named = {"ap": figures["map"], "ap50": figures["map_50"]}
+    return {name: value for name, value in named.items() if value >= 0}
+
+
 def _ask_for_height(found: Detections, truth: Truth, *, height: int) -> tuple[Detections, Truth]:
-    ignored = truth.ignored | (_heights(truth.boxes) < height)
-    asked = torch.from_numpy(truth.boxes[~ignored])
+    asked = replace(truth, ignored=truth.ignored | (_heights(truth.boxes) < height))
+    return _counted(found, asked, _heights(found.boxes) >= height), asked
+
+
+def _counted(found: Detections, truth: Truth, plausible: NDArray[np.bool_]) -> Detections:
+    asked = torch.from_numpy(truth.boxes[~truth.ignored])
     overlap = box_iou(torch.from_numpy(found.boxes), asked).numpy()
-    kept = (_heights(found.boxes) >= height) | (overlap.max(axis=1, initial=0) >= _MATCH)
-    detections = Detections(found.boxes[kept], found.scores[kept], found.classes[kept])
-    return detections, replace(truth, ignored=ignored)
+    return found.kept(plausible | (overlap.max(axis=1, initial=0) >= _MATCH))
+
+
+def _rows(truth: Truth, rows: NDArray[np.bool_]) -> Truth:
+    return Truth(truth.boxes[rows], truth.classes[rows], truth.ignored[rows])
 
 
 def _heights(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

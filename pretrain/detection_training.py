@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,16 @@ from catseye.pretrain.depth_teacher import DepthTeacher, decoder_state
 from catseye.pretrain.detection_loss import depth_distillation, detection_losses
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
+from catseye.pretrain.encoder_stages import FrozenPart, stage_scales, stages_of
 from catseye.pretrain.start import Start
 from catseye.pretrain.stills import Batch
-from catseye.pretrain.training import Schedule, parameter_groups
+from catseye.pretrain.training import Schedule, decay_groups
 
 _LOG = logging.getLogger(__name__)
+
+
+class DivergedError(CatseyeError):
+    """Training has come to a loss or a gradient that is not finite."""
 
 
 def build_detector(
@@ -70,15 +76,23 @@ def _take_objects(detector: Detector, state: Mapping[str, Tensor], *, neck_chann
 
 
 def learning_groups(
-    detector: Detector, *, weight_decay: float, pretrained_scale: float
+    detector: Detector, *, weight_decay: float, pretrained_scale: float, layer_decay: float = 1.0
 ) -> list[dict[str, object]]:
-    """Parameter groups with a ``scale`` each, by which the learning rate of what was pretrained differs."""
-    pretrained = nn.ModuleList([detector.encoder, detector.depth])
-    fresh = nn.ModuleList([detector.neck, detector.head])
+    """Parameter groups with a ``scale`` each, by which the learning rate of what was pretrained differs.
+
+    Args:
+        layer_decay: see ``stage_scales``; depth's decoder, which lies above the encoder, is not slowed.
+    """
+    pretrained: dict[float, list[nn.Parameter]] = defaultdict(list)
+    slower, owners = stage_scales(layer_decay), stages_of(detector.encoder) if layer_decay != 1 else {}
+    for name, parameter in detector.encoder.named_parameters():
+        pretrained[pretrained_scale * slower[owners.get(name, 0)]].append(parameter)
+    pretrained[pretrained_scale] += detector.depth.parameters()
+    fresh = list(nn.ModuleList([detector.neck, detector.head]).parameters())
     return [
         group | {"scale": scale}
-        for part, scale in ((pretrained, pretrained_scale), (fresh, 1.0))
-        for group in parameter_groups(part, weight_decay=weight_decay)
+        for scale, parameters in (*pretrained.items(), (1.0, fresh))
+        for group in decay_groups(parameters, weight_decay=weight_decay)
     ]
 
 
@@ -88,12 +102,14 @@ class DetectionTraining(nn.Module):
     Args:
         detector: to be taught.
         autocast: the type for the network's matrix products, None for float32; losses are float32.
+        tiny_px: see ``detection_losses``.
     """
 
-    def __init__(self, detector: Detector, *, autocast: torch.dtype | None) -> None:
+    def __init__(self, detector: Detector, *, autocast: torch.dtype | None, tiny_px: float = 0.0) -> None:
         super().__init__()
         self.detector = detector
         self.autocast = autocast
+        self.tiny_px = tiny_px
 
     def forward(self, rgb: Tensor, batch: Batch, teacher_depth: Tensor | None) -> dict[str, Tensor]:
         """Scalar losses by name.
@@ -105,7 +121,7 @@ class DetectionTraining(nn.Module):
         depths = 0 if teacher_depth is None else len(teacher_depth)
         with torch.autocast(rgb.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             outputs = self.detector.training_outputs(rgb, depths=depths)
-        losses = detection_losses(outputs, batch.targets)
+        losses = detection_losses(outputs, batch.targets, tiny_px=self.tiny_px)
         if teacher_depth is not None and outputs.inverse_depth is not None:
             losses["depth"] = depth_distillation(outputs.inverse_depth, teacher_depth)
         return losses
@@ -121,6 +137,7 @@ class Trainer:
         optimizer: over ``learning_groups``.
         schedule: of the learning rate.
         clip_norm: largest gradient norm.
+        frozen: what of the encoder does not learn.
         teacher: of depth, where there is one.
         depth_weight, depth_share: weight of its loss, and the part of a batch that it is taken of.
     """
@@ -130,6 +147,7 @@ class Trainer:
     optimizer: Optimizer
     schedule: Schedule
     clip_norm: float
+    frozen: FrozenPart
     teacher: DepthTeacher | None
     depth_weight: float
     depth_share: float
@@ -141,11 +159,12 @@ class Trainer:
             ``loss/NAME``, ``loss/total``, ``lr`` and ``gradient_norm``.
 
         Raises:
-            CatseyeError: the loss or its gradient is not finite.
+            DivergedError: the loss or its gradient is not finite.
         """
         rate = self.schedule.at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
+        self.frozen.hold(step)
         rgb = (batch.rgb.float() / 255).contiguous(memory_format=torch.channels_last)
         teacher_depth = None
         if self.teacher is not None:
@@ -155,9 +174,10 @@ class Trainer:
         total = torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
         self.optimizer.zero_grad()
         self.fabric.backward(total)
+        self.frozen.drop(step)
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm))
         if not math.isfinite(norm):
-            raise CatseyeError(
+            raise DivergedError(
                 f"the gradient of step {step + 1} is not finite: "
                 "lower the learning rate, or train with precision 32-true"
             )

@@ -19,6 +19,7 @@ from catseye.errors import InputError
 from catseye.pretrain.augment import Still, vary
 from catseye.pretrain.detection_loss import Target
 from catseye.pretrain.labels import LabelledImage, Labels
+from catseye.pretrain.repeat_factors import still_at
 from catseye.progress import Progress, silent
 
 _SPARE_RESOLUTION = 1.5
@@ -43,6 +44,7 @@ class Draw:
         seed: of order and variation.
         crop: width and height of what is taken of a frame; None takes all of it.
         rank, world: which process of how many; each draws other pictures.
+        extra: how many of a batch, its last ones, are of the extra stills.
     """
 
     width: int
@@ -53,6 +55,22 @@ class Draw:
     crop: tuple[int, int] | None = None
     rank: int = 0
     world: int = 1
+    extra: int = 0
+
+
+@dataclass(frozen=True)
+class StillPool:
+    """What batches are drawn from.
+
+    Args:
+        stills: labelled ones.
+        factors: how often each of them is seen, see ``repeat_factors``; by default once a round.
+        extra: others, such as with proposals for labels.
+    """
+
+    stills: Sequence[Still]
+    factors: Sequence[float] = ()
+    extra: Sequence[Still] = ()
 
 
 def read_picture(path: Path, label: LabelledImage) -> Image:
@@ -87,24 +105,28 @@ def load_stills(
     return stills
 
 
-def batches(stills: Sequence[Still], draw: Draw, *, first_step: int, steps: int) -> Iterator[Batch]:
+def batches(pool: StillPool, draw: Draw, *, first_step: int, steps: int) -> Iterator[Batch]:
     """Batches of steps ``first_step`` … ``steps`` − 1, made ahead of their use in a thread."""
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as thread:
         waiting: deque[Future[Batch]] = deque()
         for step in range(first_step, steps):
-            waiting.append(pool.submit(draw_batch, stills, draw, step))
+            waiting.append(thread.submit(draw_batch, pool, draw, step))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def draw_batch(stills: Sequence[Still], draw: Draw, step: int) -> Batch:
+def draw_batch(pool: StillPool, draw: Draw, step: int) -> Batch:
     """The batch of one step: stills in an order that is shuffled anew each time all have been seen."""
     rng = np.random.default_rng([draw.seed, step, draw.rank])
-    first = (step * draw.world + draw.rank) * draw.batch
+    turn = step * draw.world + draw.rank
+    labelled, extra = draw.batch - draw.extra, draw.extra
+    factors = pool.factors or (1.0,) * len(pool.stills)
+    chosen = [pool.stills[still_at(turn * labelled + n, factors, seed=draw.seed)] for n in range(labelled)]
+    once = (1.0,) * len(pool.extra)
+    chosen += [pool.extra[still_at(turn * extra + n, once, seed=draw.seed)] for n in range(extra)]
     size = {"width": draw.width, "height": draw.height}
-    chosen = [stills[_shuffled(index, len(stills), draw.seed)] for index in range(first, first + draw.batch)]
     varied = [vary(still, rng, **size, zoom=draw.zoom, crop=draw.crop) for still in chosen]
     rgb = torch.from_numpy(np.stack([still.rgb for still in varied])).permute(0, 3, 1, 2)
     return Batch(rgb, [to_target(still) for still in varied])
@@ -117,12 +139,8 @@ def to_target(still: Still) -> Target:
         boxes=torch.from_numpy(still.boxes[found]),
         classes=torch.from_numpy(still.classes[found]).long(),
         ignored=torch.from_numpy(still.boxes[still.ignored]),
+        weights=None if still.weights is None else torch.from_numpy(still.weights[found]),
     )
-
-
-def _shuffled(index: int, count: int, seed: int) -> int:
-    epoch, place = divmod(index, count)
-    return int(np.random.default_rng([seed, epoch, count]).permutation(count)[place])
 
 
 def _bounded(rgb: Image, label: LabelledImage, *, width: int, height: int) -> Still:
@@ -135,4 +153,4 @@ def _bounded(rgb: Image, label: LabelledImage, *, width: int, height: int) -> St
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         scale = np.array([size[0] / source_width, size[1] / source_height] * 2)
         boxes = (boxes * scale).astype(np.float32)
-    return Still(rgb, boxes, label.classes, label.crowd)
+    return Still(rgb, boxes, label.classes, label.crowd, label.scores)

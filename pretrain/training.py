@@ -211,7 +211,12 @@ def shared_figures(shared: Tensor) -> CollapseFigures:
 
 def parameter_groups(network: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
     """Decay weights; leave biases and normalisation as they are."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return decay_groups(network.parameters(), weight_decay=weight_decay)
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], *, weight_decay: float) -> list[dict[str, Any]]:
+    """The same for parameters by themselves; those that do not learn are left out."""
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

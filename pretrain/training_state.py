@@ -26,10 +26,14 @@ _REMEDY = "give another folder, or delete this one to begin anew"
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What decides a run's result: every option that does, and the data's fingerprint."""
+    """What decides a run's result: every option that does, and the data's fingerprint.
+
+    ``later`` are the values that a run had which was made before there were such options.
+    """
 
     config: Mapping[str, Any]
     dataset_fingerprint: str
+    later: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -45,6 +49,8 @@ class Position:
         skipped_in_a_row: steps without a finite gradient just before.
         collapse: figures last measured, see ``CollapseFigures``; empty before the first.
         rollbacks: how often the run was put back to an earlier state.
+        best: what the best of the averages checked so far has reached; -1 before the first.
+        best_step: steps done then.
     """
 
     step: int = 0
@@ -55,6 +61,8 @@ class Position:
     skipped_in_a_row: int = 0
     collapse: dict[str, float] = field(default_factory=dict)
     rollbacks: int = 0
+    best: float = -1.0
+    best_step: int = 0
 
     @property
     def rate_scale(self) -> float:
@@ -134,6 +142,7 @@ def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None
 
 
 def _refuse_other(run: Path, identity: RunIdentity, config: Mapping[str, Any], fingerprint: str) -> None:
+    config = {**identity.later, **config}
     for name, wanted in identity.config.items():
         if config.get(name) != wanted:
             raise InputError(run, f"holds a run with {name} {config.get(name)!r}, not {wanted!r}", _REMEDY)

@@ -44,6 +44,7 @@ def write_labels(
 
     A first few hundred labels hold too few lorries and buses to tell them from cars; the truth names them.
     One too small or too hidden to be asked for is marked ``iscrowd``: neither to be found nor wrong to find.
+    ``distance_m``, a field of our own, is that of the vehicle's nearest corner along the camera's axis.
 
     Args:
         clips: name and truth of each.
@@ -68,6 +69,7 @@ def write_labels(
                         "bbox": [x0, y0, x1 - x0, y1 - y0],
                         "area": (x1 - x0) * (y1 - y0),
                         "iscrowd": int(not asked[row]),
+                        "distance_m": float(truth.distances_m[row]),
                     }
                 )
     write_json(path, {"images": images, "annotations": annotations, "categories": [CATEGORY]})

@@ -9,6 +9,26 @@ import typer
 
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import UsageError
+from catseye.verbs.finetune_options import (
+    CheckEvery,
+    Classes,
+    ClassMap,
+    EncoderScale,
+    ExtraImages,
+    ExtraLabels,
+    ExtraShare,
+    FreezeEncoder,
+    FreezeStages,
+    GroupFrom,
+    LayerDecay,
+    Patience,
+    RepeatRare,
+    TinyPx,
+    UnfreezeAfter,
+    ValidationShare,
+    class_names,
+    class_pairs,
+)
 from catseye.verbs.options import (
     Crop,
     Height,
@@ -132,17 +152,33 @@ def finetune(
         int | None, typer.Option(min=1, help="Width of neck and head, where not what goes with the encoder.")
     ] = None,
     crop: Crop = None,
-    freeze_encoder: Annotated[
-        bool, typer.Option("--freeze-encoder", help="Leave the encoder's weights as they start.")
-    ] = False,
+    freeze_encoder: FreezeEncoder = False,
+    freeze_stages: FreezeStages = 0,
+    unfreeze_after: UnfreezeAfter = 1.0,
+    encoder_lr: EncoderScale = 1.0,
+    layer_decay: LayerDecay = 1.0,
+    patience: Patience = 0,
+    check_every: CheckEvery = 100,
+    validation_share: ValidationShare = 0.15,
+    group_from: GroupFrom = "",
+    class_map: ClassMap = None,
+    classes: Classes = None,
+    repeat_rare: RepeatRare = 0.001,
+    extra_labels: ExtraLabels = None,
+    extra_images: ExtraImages = None,
+    extra_share: ExtraShare = 0.5,
+    tiny_px: TinyPx = 0.0,
     depth_weight: Annotated[
         float, typer.Option(help="How much to keep the pretrained depth; 0 gives it up.")
     ] = 1.0,
     precision: Precision = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Encoder and labels to detector, by default of 448x256."""
-    from catseye.pretrain.finetuning import FinetuneConfig
+    """Encoder and labels to detector, by default of 448x256.
+
+    With --test-list, detection.html beside the run shows what it finds and misses.
+    """
+    from catseye.pretrain.finetune_config import FinetuneConfig
     from catseye.pretrain.finetuning import finetune as run_finetune
     from catseye.pretrain.presets import preset as preset_named
 
@@ -158,6 +194,19 @@ def finetune(
         lr=learning_rate,
         **crop_sizes(crop),
         freeze_encoder=freeze_encoder,
+        freeze_stages=freeze_stages,
+        unfreeze_after=unfreeze_after,
+        encoder_lr_scale=encoder_lr,
+        layer_decay=layer_decay,
+        patience=patience,
+        check_every=check_every,
+        validation_share=validation_share,
+        group_from=group_from,
+        class_map=class_pairs(class_map),
+        classes=class_names(classes),
+        repeat_rare=repeat_rare,
+        extra_share=extra_share,
+        tiny_px=tiny_px,
         depth_weight=depth_weight,
         precision=precision,
         seed=seed,
@@ -170,6 +219,8 @@ def finetune(
             images=images,
             train_list=train_list,
             test_list=test_list,
+            extra_labels=extra_labels,
+            extra_images=extra_images,
             config=config,
             progress=progress,
         )
@@ -231,7 +282,7 @@ def evaluate(
     from catseye.pretrain.evaluation.evaluating import DOCUMENT, PAGE
     from catseye.pretrain.evaluation.few_label_table import few_label_rows
     from catseye.pretrain.evaluation.summary import table_of
-    from catseye.pretrain.finetuning import FinetuneConfig
+    from catseye.pretrain.finetune_config import FinetuneConfig
 
     if labels is None and (images or train_list or test_list):
         raise UsageError("--images, --train-list and --test-list say which of --labels: give that too")

@@ -17,10 +17,10 @@ def few_label_part(few: FewLabels) -> str:
     measured = {title: cells_of(few, measure) for measure, title in MEASURES.items()}
     measured = {title: cells for title, cells in measured.items() if cells}
     if not measured:
-        return ""
+        return _failed(few)
     several = len(stills_of(few)) > 1
     curves = grid(_curve(title, cells) for title, cells in measured.items()) if several else ""
-    return _lead(few) + curves + _table(few, measured) + _note(few)
+    return _lead(few) + curves + _table(few, measured) + _note(few) + _failed(few)
 
 
 def _lead(few: FewLabels) -> str:
@@ -78,4 +78,15 @@ def _note(few: FewLabels) -> str:
         f"<p class='note'>{spread}Below each value its gain over training from scratch on the same stills "
         "with the same seed, and in how many of the seeds it is the better one. With fewer stills the set is "
         "a part of that with more.</p>"
+    )
+
+
+def _failed(few: FewLabels) -> str:
+    lines = "".join(
+        f"<li>{escape(case.start)}, {case.stills:,} stills, seed {case.seed}: {escape(case.failed)}</li>"
+        for case in few.cases
+        if case.failed
+    )
+    return (
+        f"<p class='note'>Not among the figures, since training failed:</p><ul>{lines}</ul>" if lines else ""
     )

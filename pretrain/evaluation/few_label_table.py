@@ -88,6 +88,9 @@ def few_label_rows(few: FewLabels) -> tuple[tuple[str, ...], list[tuple[str, ...
         for start, cells in cells_of(few, measure).items():
             shown = [_shown(cells.get(number)) for number in numbers]
             lines.append((f"{title}: {start}", *shown))
+    for start in dict.fromkeys(case.start for case in few.cases if case.failed):
+        failed = [case.stills for case in few.cases if case.failed and case.start == start]
+        lines.append((f"failed: {start}", *(str(failed.count(number)) for number in numbers)))
     return ("few labels", *(_counted(number) for number in numbers)), lines
 
 

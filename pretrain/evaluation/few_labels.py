@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,10 +22,12 @@ from catseye.contract import Contract
 from catseye.errors import InputError, UsageError
 from catseye.files import exclusive, sha256_of, write_text
 from catseye.pretrain.checkpoint import MODEL_FILE
+from catseye.pretrain.detection_training import DivergedError
 from catseye.pretrain.evaluation.labelled_stills import StillsOptions
 from catseye.pretrain.evaluation.subjects import Subject
 from catseye.pretrain.evaluation.summary import FewLabelCase, FewLabels
-from catseye.pretrain.finetuning import FinetuneConfig, finetune
+from catseye.pretrain.finetune_config import FinetuneConfig, later_defaults
+from catseye.pretrain.finetuning import finetune
 from catseye.pretrain.labels import LabelledImage, Labels, split_labels
 from catseye.progress import Progress
 from catseye.version import __version__
@@ -36,7 +38,7 @@ SCRATCH = "from scratch"
 _LOG = logging.getLogger(__name__)
 _PROGRESS = "few labels, steps"
 _FIGURES = ("ap", "ap50", "ap50_h10", "ap50_h20")
-_INDIFFERENT = ("log_every", "save_every")
+_INDIFFERENT = ("log_every",)
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ class FewLabelResult(Contract):
         key: hash of everything that decides the figures.
         config: every option of its fine-tuning.
         stills: file names that it learned from.
+        failed: why it came to no figures, or empty.
     """
 
-    VERSION: ClassVar[str] = "1.0"
+    VERSION: ClassVar[str] = "1.1"
     REMEDY: ClassVar[str] = "delete it, and evaluate again"
 
     key: str
@@ -84,6 +87,7 @@ class FewLabelResult(Contract):
     stills: tuple[str, ...]
     config: dict[str, Any]
     figures: dict[str, float]
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class _Case:
     def __str__(self) -> str:
         return f"{self.start.name}, {len(self.stills)} stills, seed {self.config.seed}"
 
-    def described(self, figures: dict[str, float]) -> FewLabelCase:
+    def described(self, result: FewLabelResult) -> FewLabelCase:
         return FewLabelCase(
             start=self.start.name,
             encoder=self.start.encoder,
@@ -119,7 +123,8 @@ class _Case:
             share=self.share,
             stills=len(self.stills),
             seed=self.config.seed,
-            figures=figures,
+            figures=result.figures,
+            failed=result.failed,
         )
 
 
@@ -184,12 +189,12 @@ def plan_few_labels(
 def measure_few_labels(plan: FewLabelPlan, out: Path, *, progress: Progress) -> Iterator[FewLabelCase]:
     """Yield every case, after training those whose result is not yet in ``out / FOLDER``.
 
-    The folder of a case's training is removed once its result is written.
+    The folder of a case's training is removed once its result is written. One whose training diverges is
+    done too: its result says why, and the others go on.
 
     Raises:
         UsageError: another evaluation is at work in that folder.
         InputError: a picture or a result is not what it must be.
-        CatseyeError: a loss is not finite.
     """
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -201,31 +206,38 @@ def measure_few_labels(plan: FewLabelPlan, out: Path, *, progress: Progress) -> 
             result = _finished(folder, case)
             if result is None:
                 result = _train(case, folder, plan.labels, _of_all(progress, before=before, steps=total))
-                _LOG.info("few labels: %s: %s", case, _told(result.figures))
+                _LOG.info("few labels: %s: %s", case, _told(result))
             progress(_PROGRESS, before + steps, total)
-            yield case.described(result.figures)
+            yield case.described(result)
 
 
 def _train(case: _Case, folder: Path, labels: StillsOptions, progress: Progress) -> FewLabelResult:
     run, names = folder / case.name, folder / case.name / "train.txt"
     write_text(names, "".join(f"{name}\n" for name in case.stills))
-    info = finetune(
-        case.start.run,
-        run,
-        labels=labels.labels,
-        images=labels.folder,
-        train_list=names,
-        test_list=labels.test_list,
-        config=case.config,
-        progress=progress,
-    )
+    options, figures, failed = case.config.document(), dict[str, float](), ""
+    try:
+        info = finetune(
+            case.start.run,
+            run,
+            labels=labels.labels,
+            images=labels.folder,
+            train_list=names,
+            test_list=labels.test_list,
+            config=case.config,
+            progress=progress,
+        )
+        options = info.config
+        figures = {name: info.metrics[name] for name in _FIGURES if name in info.metrics}
+    except DivergedError as error:
+        failed = str(error)
     result = FewLabelResult(
         key=case.key,
         start=case.start.name,
         seed=case.config.seed,
         stills=case.stills,
-        config=info.config,
-        figures={name: info.metrics[name] for name in _FIGURES if name in info.metrics},
+        config=options,
+        figures=figures,
+        failed=failed,
     )
     result.save(folder / f"{case.name}.json")
     shutil.rmtree(run)
@@ -284,10 +296,19 @@ def _require_objects(
 def _key(
     start: _Start, config: FinetuneConfig, labels: str, stills: Sequence[str], measured_on: Sequence[str]
 ) -> str:
-    options = {name: value for name, value in asdict(config).items() if name not in _INDIFFERENT}
+    later = later_defaults()
+    options = {
+        name: value
+        for name, value in config.document().items()
+        if name not in _INDIFFERENT and not (name in later and value == later[name])
+    }
     parts = [__version__, start.sha256, options, labels, list(stills), list(measured_on)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _told(figures: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items()) or "nothing to measure on"
+def _told(result: FewLabelResult) -> str:
+    if result.failed:
+        return f"failed: {result.failed}"
+    return (
+        ", ".join(f"{name} {value:.3f}" for name, value in result.figures.items()) or "nothing to measure on"
+    )

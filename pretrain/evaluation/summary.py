@@ -99,7 +99,8 @@ class FewLabelCase(BaseModel):
         encoder: timm name.
         share: percentage of the stills that there are to learn from; ``stills`` is their number.
         seed: of the stills drawn, and of the training.
-        figures: average precisions on the stills that all is measured on.
+        figures: average precisions on the stills that all is measured on; none where training failed.
+        failed: why it did, or empty.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -111,6 +112,7 @@ class FewLabelCase(BaseModel):
     stills: int
     seed: int
     figures: dict[str, float]
+    failed: str = ""
 
 
 class FewLabels(BaseModel):
@@ -141,7 +143,7 @@ class Evaluation(Contract):
         few_labels: None unless asked for.
     """
 
-    VERSION: ClassVar[str] = "1.1"
+    VERSION: ClassVar[str] = "1.2"
     REMEDY: ClassVar[str] = "make it again with: catseye evaluate"
 
     dataset: str

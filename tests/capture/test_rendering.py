@@ -83,6 +83,7 @@ def test_labels_are_the_truth_of_the_stills(world: Path) -> None:
         asked = (truth.boxes[:, 3] - truth.boxes[:, 1] >= 10) & (truth.visibility >= 0.4)
         assert annotation["iscrowd"] in {int(not row) for row in asked[same]}
         assert annotation["category_id"] == 1
+        assert annotation["distance_m"] in {float(metres) for metres in truth.distances_m[same]}
     expected = 0
     for path in world.glob("*.truth.npz"):
         truth = load_truth(path)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -123,3 +125,18 @@ def test_a_crop_of_a_still_without_objects_lies_anywhere() -> None:
         for _ in range(30)
     ]
     assert min(shares) == 0 and max(shares) == 1
+
+
+def test_a_crowd_is_never_smaller_than_a_cell_and_weights_stay_with_their_boxes() -> None:
+    rng = np.random.default_rng(2)
+    source = still([40, 40, 42, 41], [100, 50, 130, 80], [150, 20, 180, 40])
+    source = replace(
+        source, ignored=np.array([True, False, False]), weights=np.array([1, 0.5, 0.25], np.float32)
+    )
+    for _ in range(30):
+        varied = vary(source, rng, width=200, height=120, zoom=1.5)
+        assert varied.weights is not None
+        assert {0: 1, 1: 0.5, 2: 0.25}[int(varied.classes[-1])] == varied.weights[-1]
+        for box in varied.boxes[varied.classes == 0]:
+            assert (box[2:] - box[:2] >= 4 - 1e-3).all()
+            assert np.prod(box[2:] - box[:2]) < 40

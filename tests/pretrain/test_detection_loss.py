@@ -127,3 +127,53 @@ def test_depth_distillation_is_the_mean_error_of_log_depth() -> None:
     assert loss.item() == pytest.approx(math.log(2), rel=1e-5)
     loss.backward()
     assert student.grad is not None and (student.grad < 0).all()
+
+
+def weighed(target: Target, *weights: float) -> Target:
+    return target._replace(weights=torch.tensor(weights, dtype=torch.float32))
+
+
+def gradients(wanted: Target) -> list[Tensor]:
+    parts = leaves()
+    with torch.no_grad():
+        parts[0] += torch.linspace(0, 1, H * W).view(1, 1, H, W)  # so that the choice of a cell is no tie
+    torch.stack(list(detection_losses(outputs(*parts), [wanted]).values())).sum().backward()
+    return [part.grad for part in parts if part.grad is not None]
+
+
+def test_boxes_pull_as_much_as_they_weigh_and_surroundings_push_as_ever() -> None:
+    both = target([8, 8, 24, 20], [28, 12, 44, 28])
+    plain, sure, half = (gradients(t) for t in (both, weighed(both, 1, 1), weighed(both, 1, 0.5)))
+    for ours, theirs in zip(plain, sure, strict=True):
+        assert torch.equal(ours, theirs)
+    for ours, theirs in zip(plain[:2], half[:2], strict=True):  # the sum is over 2 boxes, or over 1.5
+        shares = (theirs * 1.5 / (ours * 2))[0, 0]
+        pulled = shares[ours[0, 0] < 0]
+        assert sorted(pulled.tolist()) == pytest.approx([0.5, 1], abs=1e-4)
+        torch.testing.assert_close(shares[ours[0, 0] > 0], torch.ones(H * W - 2))
+    ratio = (half[2] * 1.5 / (plain[2] * 2))[0]
+    assert sorted({round(float(v), 3) for v in ratio[plain[2][0] != 0]}) == [0.5, 1.0]
+
+
+def test_a_box_that_weighs_nothing_is_neither_object_nor_background_where_it_is() -> None:
+    one, many, _ = gradients(weighed(target([8, 8, 24, 20]), 0))
+    assert one[0, 0, 3, 4] == 0 or (one == 0).sum() == 1
+    assert (many == 0).sum() == 1 and many[0, 0, 3, 4] == 0
+    assert (one < 0).sum() == (many < 0).sum() == 0
+
+
+def test_of_two_boxes_in_one_cell_the_surer_one_counts() -> None:
+    _, many, _ = gradients(weighed(target([16, 16, 19, 19], [16, 16, 19, 19]), 0.25, 0.75))
+    _, alone, _ = gradients(weighed(target([16, 16, 19, 19]), 0.75))
+    assert many[0, 0, 4, 4].item() == pytest.approx(alone[0, 0, 4, 4].item())
+
+
+def test_a_crowd_s_cells_are_not_background_however_small_it_is() -> None:
+    speck = [7.0, 7.0, 9.0, 9.0]  # between the centres of four cells
+    for tiny_px, untouched in ((0.0, 0), (8.0, 1)):
+        one, many, distances = leaves()
+        wanted = target([24, 16, 40, 28], ignored=[speck])
+        losses = detection_losses(outputs(one, many, distances), [wanted], tiny_px=tiny_px)
+        (losses["one"] + losses["many"]).backward()
+        assert one.grad is not None and many.grad is not None
+        assert (one.grad == 0).sum() == (many.grad == 0).sum() == untouched

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from catseye.errors import InputError
 from catseye.pretrain.augment import Still
 from catseye.pretrain.labels import LabelledImage, Labels
-from catseye.pretrain.stills import Draw, batches, draw_batch, load_stills, to_target
+from catseye.pretrain.stills import Draw, StillPool, batches, draw_batch, load_stills, to_target
 
 NOTHING = {"classes": np.zeros(1, dtype=np.int32), "crowd": np.zeros(1, dtype=bool)}
 
@@ -20,9 +21,9 @@ def labels(*names: str, width: int = 80, height: int = 48) -> Labels:
     return Labels(Path("labels.json"), ("car",), images)
 
 
-def grey_stills(count: int) -> list[Still]:
+def grey_stills(count: int) -> StillPool:
     """Each has as many boxes as its number, by which it can be told in a batch."""
-    return [
+    stills = [
         Still(
             rgb=np.full((48, 80, 3), 100, dtype=np.uint8),
             boxes=np.tile(np.array([[30, 18, 50, 30]], dtype=np.float32), (number, 1)),
@@ -31,6 +32,7 @@ def grey_stills(count: int) -> list[Still]:
         )
         for number in range(count)
     ]
+    return StillPool(stills)
 
 
 def test_stills_are_read_as_rgb_at_a_bounded_size(tmp_path: Path) -> None:
@@ -96,3 +98,28 @@ def test_every_still_is_seen_once_before_any_is_seen_twice_whatever_the_processe
         for target in draw_batch(stills, Draw(64, 64, 3, 1.3, seed=0, rank=rank, world=2), step).targets
     ]
     assert sorted(seen) == list(range(12)) and seen != sorted(seen)
+
+
+def test_extra_stills_are_their_part_of_each_batch_and_weigh_by_their_scores(tmp_path: Path) -> None:
+    people = grey_stills(4).stills
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 80, 3), 200, dtype=np.uint8))
+    proposed = labels("a.png")
+    sure = replace(proposed.images[0], scores=np.array([0.5], dtype=np.float32))
+    extra = load_stills(replace(proposed, images=(sure,)), tmp_path, width=96, height=64)
+    pool = StillPool(people, extra=extra)
+    draw = Draw(64, 64, batch=3, zoom=1.0, seed=0, extra=1)
+    drawn = [draw_batch(pool, draw, step) for step in range(4)]
+    for batch in drawn:
+        assert [target.weights is None for target in batch.targets] == [True, True, False]
+        weights = batch.targets[2].weights
+        assert weights is not None and set(weights.tolist()) <= {0.5}
+        assert batch.rgb[2].float().mean() > batch.rgb[:2].float().mean()
+    seen = [len(t.boxes) + len(t.ignored) for batch in drawn for t in batch.targets[:2]]
+    assert sorted(seen[:4]) == sorted(seen[4:]) == [0, 1, 2, 3]
+
+
+def test_rare_stills_come_more_often() -> None:
+    pool = replace(grey_stills(3), factors=(1.0, 1.0, 2.0))
+    draw = Draw(64, 64, batch=4, zoom=1.0, seed=0)
+    seen = sorted(len(t.boxes) + len(t.ignored) for t in draw_batch(pool, draw, 0).targets)
+    assert seen == [0, 1, 2, 2]

@@ -13,6 +13,7 @@ import pytest
 
 from catseye.errors import InputError, UsageError
 from catseye.pretrain.checkpoint import CheckpointInfo
+from catseye.pretrain.detection_training import DivergedError
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.evaluation import few_labels
 from catseye.pretrain.evaluation.few_label_page import few_label_part
@@ -72,6 +73,7 @@ class Taught:
     """Stands in for fine-tuning: notes what it is asked for, and is killed at the call ``killed_at``."""
 
     killed_at: int = -1
+    diverges_at: int = -1
     calls: list[tuple[str, int, int]] = field(default_factory=list)
 
     def __call__(
@@ -83,6 +85,8 @@ class Taught:
         others["progress"]("finetune", 2, config.steps)
         if len(self.calls) == self.killed_at:
             raise KeyboardInterrupt
+        if len(self.calls) == self.diverges_at:
+            raise DivergedError("the gradient of step 2 is not finite")
         figures = {"ap50": len(self.calls) / 100, "loss/total": 1.0}
         return CheckpointInfo(kind="finetune", encoder=config.encoder, width=96, height=64, metrics=figures)
 
@@ -180,6 +184,36 @@ def test_what_is_finished_is_kept_and_what_was_stopped_goes_on(
     another = Taught()
     monkeypatch.setattr(few_labels, "finetune", another)
     assert list(measure_few_labels(wanted, tmp_path, progress=silent)) == cases and not another.calls
+
+
+def test_a_detector_that_diverges_is_told_of_and_the_others_go_on(
+    runs: list[Subject], labels: StillsOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = plan(runs, labels, shares=(50,))
+    monkeypatch.setattr(few_labels, "finetune", Taught(diverges_at=2))
+    cases = list(measure_few_labels(wanted, tmp_path, progress=silent))
+    assert [case.failed for case in cases] == ["", "the gradient of step 2 is not finite", ""]
+    assert [case.figures for case in cases] == [{"ap50": 0.01}, {}, {"ap50": 0.03}]
+    again = Taught()
+    monkeypatch.setattr(few_labels, "finetune", again)
+    assert list(measure_few_labels(wanted, tmp_path, progress=silent)) == cases and not again.calls
+    few = table(*cases)
+    assert set(cells_of(few, "ap50")) == {"from scratch", "two"}
+    assert few_label_rows(few)[1][-1] == ("failed: one", "1")
+    assert "one, 20 stills, seed 7: the gradient of step 2 is not finite" in few_label_part(few)
+    assert "not finite" in few_label_part(table(cases[1]))
+
+
+def test_an_option_that_came_later_changes_no_key_at_its_default(
+    runs: list[Subject], labels: StillsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keys(**changes: Any) -> list[str]:
+        return [case.key for case in plan(runs, labels, shares=(50,), **changes).cases]
+
+    first = keys()
+    assert not set(keys(layer_decay=0.5)) & set(first)
+    monkeypatch.setattr(few_labels, "later_defaults", dict)  # as if there had been all of them before
+    assert not set(keys()) & set(first)
 
 
 def test_one_folder_serves_one_evaluation_at_a_time(
