@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 ColorMatrix = Literal["bt601", "bt709"]
+Fit = Literal["centre", "top_left", "stretch"]
+"""How a frame of another aspect fills a network frame: its border around it, or right and below, or none."""
 
 PAD_VALUE = 114
 """Grey level of the letterbox border, in RGB."""
@@ -29,7 +31,7 @@ PAD_VALUE = 114
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A source frame scaled with its aspect kept, centred in a network frame. All sizes in pixels."""
+    """A source frame scaled into a network frame, where its upper left corner lies. All sizes in pixels."""
 
     source_width: int
     source_height: int
@@ -72,8 +74,10 @@ class Letterbox:
 
 
 @lru_cache(maxsize=64)
-def letterbox(source_width: int, source_height: int, width: int, height: int) -> Letterbox:
-    """Fit a source frame into a network frame.
+def letterbox(
+    source_width: int, source_height: int, width: int, height: int, fit: Fit = "centre"
+) -> Letterbox:
+    """Fit a source frame into a network frame, with its aspect kept unless it is to be stretched.
 
     Raises:
         ValueError: a size is not positive, or the network size is odd.
@@ -83,11 +87,13 @@ def letterbox(source_width: int, source_height: int, width: int, height: int) ->
             f"cannot fit {source_width}x{source_height} into {width}x{height}: "
             "sizes must be positive, the network's even"
         )
+    if fit == "stretch":
+        return Letterbox(source_width, source_height, width, height, width, height, 0, 0)
     scale = min(width / source_width, height / source_height)
     scaled_width = min(width, max(2, 2 * round(source_width * scale / 2)))
     scaled_height = min(height, max(2, 2 * round(source_height * scale / 2)))
-    left = (width - scaled_width) // 4 * 2
-    top = (height - scaled_height) // 4 * 2
+    left = (width - scaled_width) // 4 * 2 if fit == "centre" else 0
+    top = (height - scaled_height) // 4 * 2 if fit == "centre" else 0
     return Letterbox(source_width, source_height, width, height, scaled_width, scaled_height, left, top)
 
 
@@ -149,7 +155,7 @@ def rgb_to_network(rgb: Image, box: Letterbox) -> Image:
 
 
 def pad_to_network(scaled: Image, box: Letterbox) -> Image:
-    """Put a scaled picture (h, w, 3) into the middle of a network frame of ``PAD_VALUE``."""
+    """Put a scaled picture (h, w, 3) into a network frame of ``PAD_VALUE``."""
     if scaled.shape[:2] == (box.height, box.width):
         return scaled
     frame = np.full((box.height, box.width, 3), PAD_VALUE, dtype=np.uint8)

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from catseye.console import configure_logging, describe, error_console, output_console
-from catseye.verbs import dataset, demonstration, deployment, footage, recording, training
+from catseye.verbs import dataset, demonstration, deployment, footage, recording, training, wrapping
 from catseye.version import __version__
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ for verb in (
     training.finetune,
     training.evaluate,
     training.export,
+    wrapping.wrap,
     deployment.verify,
     deployment.build,
     deployment.run,

@@ -33,7 +33,14 @@ class Contract(BaseModel):
         write_text(path, self.to_json())
 
     def to_json(self) -> str:
-        return self.model_copy(update={"schema_version": self.VERSION}).model_dump_json(indent=2) + "\n"
+        return (
+            self.model_copy(update={"schema_version": self.written_version()}).model_dump_json(indent=2)
+            + "\n"
+        )
+
+    def written_version(self) -> str:
+        """What the document says it is: the least version whose readers understand all that is in it."""
+        return self.VERSION
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Image, letterbox, rgb_to_network
+from catseye.capture.geometry import Image, rgb_to_network
 
 if TYPE_CHECKING:
     from catseye.pretrain.checkpoint import CheckpointInfo
@@ -64,14 +64,17 @@ class BundleModel:
 
     def __init__(self, engine: Engine, manifest: Manifest) -> None:
         self.names = manifest.classes
-        self._engine, self._network = engine, manifest.network
+        self._engine, self._manifest = engine, manifest
 
     def predict(self, rgb: Image, *, threshold: float = 0.3) -> Detections:
-        box = letterbox(rgb.shape[1], rgb.shape[0], self._network.width, self._network.height)
-        frame = rgb_to_network(rgb, box)
-        found = self._engine.infer(np.stack([frame] * self._network.batch))
-        boxes = box.boxes_to_source(found.boxes[0])
-        return _kept(boxes, found.scores[0], found.classes[0], self.names, threshold)
+        from catseye.runtime.suppression import chosen
+
+        network = self._manifest.network
+        box = network.letterbox(rgb.shape[1], rgb.shape[0])
+        found = self._engine.infer(np.stack([rgb_to_network(rgb, box)] * network.batch))
+        boxes, scores, classes = found.boxes[0], found.scores[0], found.classes[0]
+        kept = chosen(boxes, scores, classes, least=threshold, nms_iou=self._manifest.nms_iou)
+        return Detections(box.boxes_to_source(boxes[kept]), scores[kept], classes[kept], self.names)
 
 
 def load(run_or_bundle: str | Path) -> Model:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
-
 from catseye.errors import UsageError
-from catseye.export.golden import golden_frames, write_fragment
+from catseye.export.golden import golden_frames, proof_fragment
 from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import export_onnx
 from catseye.export.parity import prove_parity, reference_outputs
@@ -34,7 +31,6 @@ from catseye.runtime.bundle import (
     write_bundle,
 )
 from catseye.runtime.engines.base import OUTPUT_NAMES
-from catseye.runtime.proof import decode_fragment
 from catseye.version import __version__
 
 SUFFIX = ".catseye"
@@ -76,7 +72,13 @@ def export(
     progress("loading the run", 0, steps)
     detector, info = load_detector(run)
     size = {"width": info.width, "height": info.height}
-    frames = golden_frames([Path(video) for video in videos], count=_PROOF_FRAMES, seed=seed, **size)
+    frames = golden_frames(
+        [Path(video) for video in videos],
+        count=_PROOF_FRAMES,
+        width=info.width,
+        height=info.height,
+        seed=seed,
+    )
     progress("running the trained network", 1, steps)
     reference = reference_outputs(detector, frames, top_k=top_k)
     tolerances = Tolerances()
@@ -85,16 +87,16 @@ def export(
     progress("proving parity", 3, steps)
     parity, golden = prove_parity(reference, exported, frames, batch=_BATCH, tolerances=tolerances)
     progress("signing", 4, steps)
-    fragment, fragment_frames = _fragment(**size)
+    fragment, fragment_frames = proof_fragment(width=info.width, height=info.height)
     manifest = Manifest(
         name=out.stem,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         classes=info.classes,
         network=Network(width=info.width, height=info.height, batch=_BATCH),
         top_k=golden.scores.shape[1],
-        embedding_dim=golden.embeddings.shape[2],
-        depth_shape=(golden.depth.shape[1], golden.depth.shape[2]),
-        depth=_depth(info, golden.depth.shape),
+        embedding_dim=reference.embeddings.shape[2],
+        depth_shape=(reference.depth.shape[1], reference.depth.shape[2]),
+        depth=_depth(info, reference.depth.shape),
         score_threshold=score_threshold,
         proof_frames=len(frames),
         fragment_frames=len(fragment_frames),
@@ -140,12 +142,3 @@ def _depth(info: CheckpointInfo, shape: tuple[int, ...]) -> DepthOutput | None:
         canonical_focal_px=info.depth.canonical_focal * info.width,
         metric=info.depth.metric,
     )
-
-
-def _fragment(*, width: int, height: int) -> tuple[bytes, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    """A video, and its frames as network input."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fragment.mp4"
-        write_fragment(path, width=width, height=height)
-        video = path.read_bytes()
-    return video, np.stack(list(decode_fragment(video, width=width, height=height)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import islice
@@ -10,17 +11,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from catseye.capture.geometry import Image, letterbox, planes_to_network
+from catseye.capture.geometry import Fit, Image, letterbox, planes_to_network
 from catseye.capture.sources import VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.errors import InputError
+from catseye.runtime.proof import decode_fragment
 
 _SPACING = 20
 _FRAGMENT_FRAMES = 4
 _FRAGMENT_FPS = 25
 
 
-def golden_frames(videos: Sequence[Path], *, count: int, width: int, height: int, seed: int) -> Image:
+def golden_frames(
+    videos: Sequence[Path], *, count: int, width: int, height: int, seed: int, fit: Fit = "centre"
+) -> Image:
     """Frames (count, height, width, 3) uint8 RGB: in turn from each video, or smooth noise where there is
     none.
 
@@ -33,9 +37,18 @@ def golden_frames(videos: Sequence[Path], *, count: int, width: int, height: int
     frames = [
         frame
         for video, share in zip(videos, shares, strict=True)
-        for frame in _spaced(video, share, width=width, height=height)
+        for frame in _spaced(video, share, width=width, height=height, fit=fit)
     ]
     return np.stack(frames)
+
+
+def proof_fragment(*, width: int, height: int, fit: Fit = "centre") -> tuple[bytes, Image]:
+    """The video that ``write_fragment`` writes, and its frames (T, H, W, 3) as network input."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fragment.mp4"
+        write_fragment(path, width=width, height=height)
+        video = path.read_bytes()
+    return video, np.stack(list(decode_fragment(video, width=width, height=height, fit=fit)))
 
 
 def write_fragment(path: str | Path, *, width: int, height: int) -> None:
@@ -57,10 +70,10 @@ def write_fragment(path: str | Path, *, width: int, height: int) -> None:
             writer.write_rgb(_test_card(*size, shift=8 * index), pts=index)
 
 
-def _spaced(video: Path, count: int, *, width: int, height: int) -> list[Image]:
+def _spaced(video: Path, count: int, *, width: int, height: int, fit: Fit) -> list[Image]:
     """The first frame of a video and every ``_SPACING``-th after it, as far as there are so many."""
     with VideoFile(video, threads=1) as source:
-        box = letterbox(source.info.width, source.info.height, width, height)
+        box = letterbox(source.info.width, source.info.height, width, height, fit)
         wanted = islice(source.frames(), 0, count * _SPACING, _SPACING)
         frames = [planes_to_network(frame.planes, box) for frame in wanted]
     if len(frames) < count:

@@ -14,15 +14,11 @@ import torch
 
 from catseye.errors import CatseyeError
 from catseye.export.graph import DeployedGraph, GraphOutputs
+from catseye.export.onnx_files import OPSET, checked, only_outputs, strip
 from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES
-from catseye.runtime.onnx_reader import check_model
-from catseye.version import __version__
 
-OPSET = 18
-"""What the exporter writes natively, and TensorRT 10.3 and 11 both read."""
-
-_IR_VERSION = 8  # the one that came with opset 18; older readers refuse newer ones
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_SUBJECT = "the exported graph"
 
 
 @dataclass(frozen=True)
@@ -61,10 +57,12 @@ def export_onnx(graph: DeployedGraph, *, batch: int, width: int, height: int) ->
     model = program.model_proto
     _name_nodes(model)
     model = onnxslim.slim(model)
-    _strip(model)
+    strip(model)
     with_heads = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    deployed = _only_outputs(with_heads, OUTPUT_NAMES)
-    return ExportedGraph(deployed=_checked(deployed), with_heads=_checked(with_heads))
+    deployed = only_outputs(with_heads, OUTPUT_NAMES)
+    return ExportedGraph(
+        deployed=checked(deployed, subject=_SUBJECT), with_heads=checked(with_heads, subject=_SUBJECT)
+    )
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
@@ -78,47 +76,3 @@ def _name_nodes(model: onnx.ModelProto) -> None:
         name = f"{module.replace('.', '/')}/{node.op_type}"
         taken[name] += 1
         node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Leave nothing of the machine that exported, whose paths the exporter writes beside every node."""
-    model.ir_version = _IR_VERSION
-    model.producer_name, model.producer_version = "catseye", __version__
-    del model.metadata_props[:]
-    graph = model.graph
-    graph.name = "catseye"
-    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
-
-
-def _only_outputs(model: onnx.ModelProto, names: tuple[str, ...]) -> onnx.ModelProto:
-    """A copy with these outputs only, in this order, without what no longer leads to one."""
-    model = copy.deepcopy(model)
-    graph = model.graph
-    outputs = {value.name: value for value in graph.output}
-    needed = set(names)
-    nodes = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            nodes.append(node)
-    weights = [weight for weight in graph.initializer if weight.name in needed]
-    values = [value for value in graph.value_info if value.name in needed and value.name not in names]
-    for field, kept in (
-        (graph.output, [outputs[name] for name in names]),
-        (graph.node, nodes[::-1]),
-        (graph.initializer, weights),
-        (graph.value_info, values),
-    ):
-        copies = [copy.deepcopy(item) for item in kept]
-        del field[:]
-        field.extend(copies)
-    return model
-
-
-def _checked(model: onnx.ModelProto) -> bytes:
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    check_model(content, subject="the exported graph")
-    return content

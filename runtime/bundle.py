@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from catseye.capture.geometry import Fit, Letterbox, letterbox
 from catseye.contract import Contract
 from catseye.errors import InputError
 from catseye.files import replacing
@@ -46,7 +47,13 @@ LIMITS: Mapping[str, int] = {
 }
 """Every entry a bundle may have, and how many bytes of it at most."""
 
-_REQUIRED = frozenset(LIMITS) - {"fp16.onnx", "int8.onnx"}
+_OPTIONAL_OUTPUTS = ("embeddings", "depth")
+_REQUIRED = frozenset(LIMITS) - {
+    "fp16.onnx",
+    "int8.onnx",
+    *(f"proof/{name}.npy" for name in _OPTIONAL_OUTPUTS),
+}
+_GOLDEN = frozenset(f"proof/{name}.npy" for name in OUTPUT_NAMES)
 _REMEDY = "copy it again from where it was exported, or export again"
 
 
@@ -55,12 +62,20 @@ class _Part(BaseModel):
 
 
 class Network(_Part):
-    """The graph's input: ``batch`` frames of ``width`` × ``height`` pixels in the layout ``input``."""
+    """The graph's input: ``batch`` frames of ``width`` × ``height`` pixels in the layout ``input``.
+
+    ``fit`` says how a camera's frame is brought to that size, which is how the network saw its training's.
+    """
 
     width: int = Field(gt=0, le=8192)
     height: int = Field(gt=0, le=8192)
     batch: int = Field(gt=0, le=64)
     input: Literal["rgb8"] = "rgb8"
+    fit: Fit = "centre"
+
+    def letterbox(self, source_width: int, source_height: int) -> Letterbox:
+        """How a frame of this size lies in the network's."""
+        return letterbox(source_width, source_height, self.width, self.height, self.fit)
 
 
 class DepthOutput(_Part):
@@ -84,9 +99,15 @@ class Entry(_Part):
 
 
 class Provenance(_Part):
-    """Where the weights come from."""
+    """Where the weights come from.
+
+    ``encoder`` names what was trained; a wrapped detector's file has the SHA-256 ``wrapped_sha256``, and
+    ``decoder`` says how its outputs were read.
+    """
 
     encoder: str
+    decoder: str = ""
+    wrapped_sha256: str = ""
     dataset_fingerprint: str = ""
     code_version: str = ""
     metrics: dict[str, float] = Field(default_factory=dict)
@@ -116,9 +137,11 @@ class Manifest(Contract):
         classes: names in the order of the class indices.
         network: the graph's input.
         top_k: detections a frame, free ones with score 0.
-        embedding_dim: length of a detection's embedding.
-        depth_shape: (height, width) of the depth output, which is there even where it was not learned.
-        depth: what depth means, or None where none was learned.
+        embedding_dim: length of a detection's embedding, or None for a network without that output.
+        depth_shape: (height, width) of the depth output, or None for a network without it.
+        depth: what depth means, or None where none was learned, be the output there or not.
+        nms_iou: a detection that overlaps a better one of its class by more than this IoU is the same object
+            again, and whoever uses the outputs drops it; None for a network that gives each object once.
         score_threshold: score from which a detection is worth showing.
         precisions: graphs in the bundle.
         proof_frames: golden inputs; a multiple of the batch.
@@ -128,7 +151,7 @@ class Manifest(Contract):
         entries: every entry but the manifest and its signature.
     """
 
-    VERSION: ClassVar[str] = "1.0"
+    VERSION: ClassVar[str] = "2.0"
     REMEDY: ClassVar[str] = "export again with this version"
 
     name: str
@@ -136,9 +159,10 @@ class Manifest(Contract):
     classes: tuple[str, ...] = Field(min_length=1)
     network: Network
     top_k: int = Field(gt=0)
-    embedding_dim: int = Field(gt=0)
-    depth_shape: tuple[int, int]
+    embedding_dim: int | None = Field(gt=0)
+    depth_shape: tuple[int, int] | None
     depth: DepthOutput | None = None
+    nms_iou: float | None = Field(default=None, gt=0, lt=1)
     score_threshold: float = Field(default=0.3, ge=0, le=1)
     precisions: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32",)
     proof_frames: int = Field(gt=0)
@@ -147,6 +171,13 @@ class Manifest(Contract):
     provenance: Provenance
     entries: dict[str, Entry] = Field(default_factory=dict)
 
+    def written_version(self) -> str:
+        """Major 2 only where a reader of major 1 would go wrong: it wants every output, fits every frame into
+        the middle and drops no doubles."""
+        plain = self.nms_iou is None and self.network.fit == "centre"
+        complete = self.embedding_dim is not None and self.depth_shape is not None
+        return "1.1" if plain and complete else self.VERSION
+
     def interface(self) -> tuple[Value, tuple[Value, ...]]:
         """The graph's input and its outputs, in order."""
         network, batch = self.network, self.network.batch
@@ -154,12 +185,15 @@ class Manifest(Contract):
             "boxes": (batch, self.top_k, 4),
             "scores": (batch, self.top_k),
             "classes": (batch, self.top_k),
-            "embeddings": (batch, self.top_k, self.embedding_dim),
-            "depth": (batch, *self.depth_shape),
         }
-        dtypes = {name: "int32" if name == "classes" else "float32" for name in OUTPUT_NAMES}
+        if self.embedding_dim is not None:
+            shapes["embeddings"] = (batch, self.top_k, self.embedding_dim)
+        if self.depth_shape is not None:
+            shapes["depth"] = (batch, *self.depth_shape)
         frames = Value(INPUT_NAME, "uint8", (batch, network.height, network.width, 3))
-        return frames, tuple(Value(name, dtypes[name], shapes[name]) for name in OUTPUT_NAMES)
+        return frames, tuple(
+            Value(name, "int32" if name == "classes" else "float32", shape) for name, shape in shapes.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -277,7 +311,11 @@ def parse_array(
 def _check_entries(path: Path, manifest: Manifest, entries: Mapping[str, memoryview]) -> None:
     named = set(entries) - {MANIFEST, SIGNATURE}
     graphs = {f"{precision}.onnx" for precision in manifest.precisions}
-    if named != set(manifest.entries) or graphs != {name for name in named if name.endswith(".onnx")}:
+    outputs = {f"proof/{value.name}.npy" for value in manifest.interface()[1]}
+    for name in sorted(outputs - named):
+        raise InputError(path, f"lacks {name}", _REMEDY)
+    held = {name for name in named if name.endswith(".onnx") or name in _GOLDEN}
+    if named != set(manifest.entries) or held != graphs | outputs:
         raise InputError(path, "does not hold the entries that its manifest names", _REMEDY)
     for name, entry in manifest.entries.items():
         content = entries[name]

@@ -81,10 +81,13 @@ class Ranger:
                 self._road = _Road(K, calibration.height_m, calibration.pitch_rad or 0.0, box)
         self._metric = depth is not None and depth.metric
 
-    def measure(self, depth: Float, boxes_xyxy: Float, *, time_s: float) -> Distances:
-        """Distances of boxes (N, 4) in network pixels, on a depth map (h, w) over the network's frame."""
+    def measure(self, depth: Float | None, boxes_xyxy: Float, *, time_s: float) -> Distances:
+        """Distances of boxes (N, 4) in network pixels, on a depth map (h, w) over the network's frame.
+
+        Without a map, or where none was learned, all are unknown.
+        """
         unknown = np.full(len(boxes_xyxy), np.nan, dtype=np.float32)
-        if self._depth is None:
+        if self._depth is None or depth is None:
             return Distances(unknown, unknown, unknown)
         relative, spread = depth_at(depth, boxes_xyxy, self._box)
         scale, scale_spread = (1.0, 0.0) if self._metric else (math.nan, 0.0)

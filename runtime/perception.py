@@ -11,13 +11,14 @@ from typing import TypeVar
 import numpy as np
 
 from catseye.capture.calibration import Calibration
-from catseye.capture.geometry import Image, Letterbox, letterbox, planes_to_network
+from catseye.capture.geometry import Image, Letterbox, planes_to_network
 from catseye.capture.sources import Frame
 from catseye.errors import InputError
 from catseye.runtime.bundle import Manifest
 from catseye.runtime.distance import Ranger
 from catseye.runtime.engines.base import Engine, EngineOutput
 from catseye.runtime.results import FrameResult
+from catseye.runtime.suppression import chosen
 from catseye.runtime.tracker import Tracker
 
 T = TypeVar("T")
@@ -39,8 +40,7 @@ class Prepared:
 
 def prepare(frame: Frame, manifest: Manifest) -> Prepared:
     decoded_s = time.perf_counter()
-    network = manifest.network
-    box = letterbox(frame.planes.width, frame.planes.height, network.width, network.height)
+    box = manifest.network.letterbox(frame.planes.width, frame.planes.height)
     return Prepared(frame, planes_to_network(frame.planes, box), decoded_s)
 
 
@@ -81,17 +81,17 @@ class Perception:
         calibration: Calibration | None,
         threshold: float,
     ) -> None:
-        network = manifest.network
         self._manifest, self._stream = manifest, stream
-        self._box: Letterbox = letterbox(width, height, network.width, network.height)
+        self._box: Letterbox = manifest.network.letterbox(width, height)
         if calibration is not None:
             _check_aspect(calibration, width, height)
         self._hash = calibration.content_hash if calibration is not None else None
         self._ranger = Ranger(depth=manifest.depth, calibration=calibration, box=self._box)
+        self._weak = _WEAK * threshold
         self._tracker = Tracker(
             high_threshold=threshold,
             start_threshold=min(1.0, _SURE * threshold),
-            low_threshold=_WEAK * threshold,
+            low_threshold=self._weak,
         )
 
     def see(self, item: Prepared, output: EngineOutput, row: int) -> FrameResult:
@@ -108,18 +108,26 @@ class Perception:
                 f"changes its picture size at frame {frame.index} to {size[0]}x{size[1]}",
                 "cut it there",
             )
-        slots = output.scores[row] > 0
+        slots = chosen(
+            output.boxes[row],
+            output.scores[row],
+            output.classes[row],
+            least=self._weak,
+            nms_iou=self._manifest.nms_iou,
+        )
         tracks = self._tracker.update(
             self._box.boxes_to_source(output.boxes[row][slots]),
             output.scores[row][slots],
             output.classes[row][slots],
             time_s=frame.time_s,
-            embeddings=output.embeddings[row][slots],
+            embeddings=None if output.embeddings is None else output.embeddings[row][slots],
         )
         inside = np.clip(tracks.boxes_xyxy, 0, np.array(size * 2, dtype=np.float32))
         tracks = replace(tracks, boxes_xyxy=inside)
         distances = self._ranger.measure(
-            output.depth[row], self._box.boxes_to_network(inside), time_s=frame.time_s
+            None if output.depth is None else output.depth[row],
+            self._box.boxes_to_network(inside),
+            time_s=frame.time_s,
         )
         return FrameResult(
             stream=self._stream,

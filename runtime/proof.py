@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Image, letterbox, planes_to_network
+from catseye.capture.geometry import Fit, Image, letterbox, planes_to_network
 from catseye.capture.sources import VideoFile
 from catseye.runtime.bundle import Tolerances
-from catseye.runtime.engines.base import OUTPUT_NAMES, Engine, EngineOutput
+from catseye.runtime.engines.base import Engine, EngineOutput
 
-_MEASURED = ("boxes", "scores", "embeddings", "depth")
+_MEASURED = frozenset({"boxes", "scores", "embeddings", "depth"})
+_PER_DETECTION = ("boxes", "embeddings")
 
 
 @dataclass(frozen=True)
@@ -32,38 +33,38 @@ class Check:
 
 def replay(engine: Engine, frames: Image, *, batch: int) -> EngineOutput:
     """Run frames (F, H, W, 3), F a multiple of ``batch``, and join what comes out along the first axis."""
-    outputs = [engine.infer(frames[start : start + batch]) for start in range(0, len(frames), batch)]
-    joined = {name: np.concatenate([getattr(output, name) for output in outputs]) for name in OUTPUT_NAMES}
-    return EngineOutput(**joined)
+    outputs = [engine.infer(frames[start : start + batch]).arrays() for start in range(0, len(frames), batch)]
+    return EngineOutput(**{name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
 
 
 def compare_outputs(golden: EngineOutput, found: EngineOutput, tolerances: Tolerances) -> list[Check]:
     """Hold one engine's outputs to another's.
 
     Scores are compared rank by rank and depth pixel by pixel. Boxes and embeddings are compared between
-    counterparts as ``match`` finds them, since near-equal scores may change places. A detection without one
-    is a fault, unless its score is within ``score_gap`` of the last one's: there the cut may fall either
-    side.
+    counterparts as ``match`` finds them, since near-equal scores may change places; what the network has not
+    is left out. A detection without a counterpart is a fault, unless its score is within ``score_gap`` of the
+    last one's: there the cut may fall either side.
     """
-    limits = {name: _limit(getattr(golden, name), tolerances) for name in _MEASURED}
-    lost, boxes, embeddings = 0, 0.0, 0.0
+    limits = {name: _limit(array, tolerances) for name, array in golden.arrays().items() if name in _MEASURED}
+    worst = {name: 0.0 for name in _PER_DETECTION if name in limits}
+    lost = 0
     for index in range(len(golden.scores)):
         pairs = match(_frame(golden, index), _frame(found, index), limits)
         firm = above_cut(golden.scores[index], tolerances)
         firm_found = above_cut(found.scores[index], tolerances)
         lost += int((firm & (pairs < 0)).sum()) + len(set(np.flatnonzero(firm_found)) - set(pairs))
         kept = np.flatnonzero(firm & (pairs >= 0))
-        boxes = max(boxes, _largest(golden.boxes[index, kept], found.boxes[index, pairs[kept]]))
-        embeddings = max(
-            embeddings, _largest(golden.embeddings[index, kept], found.embeddings[index, pairs[kept]])
-        )
-    return [
+        for name, before in worst.items():
+            pair = getattr(golden, name)[index, kept], getattr(found, name)[index, pairs[kept]]
+            worst[name] = max(before, _largest(*pair))
+    checks = [
         Check("unmatched detections", float(lost), 0.0),
         Check("scores", _largest(golden.scores, found.scores), limits["scores"]),
-        Check("boxes", boxes, limits["boxes"]),
-        Check("embeddings", embeddings, limits["embeddings"]),
-        Check("depth", _largest(golden.depth, found.depth), limits["depth"]),
+        *(Check(name, value, limits[name]) for name, value in worst.items()),
     ]
+    if golden.depth is not None and found.depth is not None:
+        checks.append(Check("depth", _largest(golden.depth, found.depth), limits["depth"]))
+    return checks
 
 
 def above_cut(scores: NDArray[np.float32], tolerances: Tolerances) -> NDArray[np.bool_]:
@@ -78,7 +79,7 @@ def match(golden: EngineOutput, found: EngineOutput, limits: dict[str, float]) -
     detection is taken once, and only by one of its own class.
     """
     distance = np.abs(golden.scores[:, None] - found.scores[None]) / limits["scores"]
-    for name in ("boxes", "embeddings"):
+    for name in [name for name in _PER_DETECTION if name in limits]:
         a, b = getattr(golden, name), getattr(found, name)
         distance = np.maximum(distance, np.abs(a[:, None] - b[None]).max(axis=-1) / limits[name])
     distance[golden.classes[:, None] != found.classes[None]] = np.inf
@@ -91,13 +92,15 @@ def match(golden: EngineOutput, found: EngineOutput, limits: dict[str, float]) -
     return pairs
 
 
-def decode_fragment(video: bytes | memoryview, *, width: int, height: int) -> Iterator[Image]:
+def decode_fragment(
+    video: bytes | memoryview, *, width: int, height: int, fit: Fit = "centre"
+) -> Iterator[Image]:
     """The frames of a short video as network input (height, width, 3), made as ``run`` makes them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fragment.mp4"
         path.write_bytes(video)
         with VideoFile(path, threads=1) as source:
-            box = letterbox(source.info.width, source.info.height, width, height)
+            box = letterbox(source.info.width, source.info.height, width, height, fit)
             for frame in source.frames():
                 yield planes_to_network(frame.planes, box)
 
@@ -126,4 +129,4 @@ def _largest(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def _frame(output: EngineOutput, index: int) -> EngineOutput:
-    return EngineOutput(**{name: getattr(output, name)[index] for name in OUTPUT_NAMES})
+    return EngineOutput(**{name: array[index] for name, array in output.arrays().items()})

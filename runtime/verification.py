@@ -90,7 +90,9 @@ def _fragment_checks(bundle: Bundle) -> Iterator[Check]:
     shape = _frames_shape(bundle.manifest, bundle.manifest.fragment_frames)
     golden = bundle.array(FRAGMENT_FRAMES, dtype="uint8", shape=shape)
     network = bundle.manifest.network
-    found = list(decode_fragment(bundle.entries[FRAGMENT], width=network.width, height=network.height))
+    found = list(
+        decode_fragment(bundle.entries[FRAGMENT], width=network.width, height=network.height, fit=network.fit)
+    )
     yield from compare_frames(golden, found, bundle.manifest.tolerances)
 
 

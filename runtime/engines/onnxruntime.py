@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
 from catseye.errors import CatseyeError
-from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES, EngineOutput
+from catseye.runtime.engines.base import INPUT_NAME, EngineOutput
 
 _WARNINGS_OFF = 3
 
@@ -31,8 +31,7 @@ class OnnxRuntimeEngine:
         self._session = make_session(graph, threads=threads)
 
     def infer(self, frames: Image) -> EngineOutput:
-        outputs = run_session(self._session, frames)
-        return EngineOutput(**{name: outputs[name] for name in OUTPUT_NAMES})
+        return EngineOutput(**run_session(self._session, frames))
 
     def close(self) -> None:
         del self._session

@@ -1,0 +1,76 @@
+"""The verb that brings in other people's detectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catseye.console import print_table, progress_bars
+from catseye.verbs.options import Json, Out, print_json
+
+
+def wrap(
+    model: Annotated[Path, typer.Argument(help="ONNX file of a detector, one picture a call.")],
+    decoder: Annotated[
+        str,
+        typer.Option(
+            help="What it takes and gives: yolox, fastestdet, yolov8, yolo11, yolo26, rtdetr or dfine."
+        ),
+    ],
+    out: Out,
+    classes: Annotated[
+        Path | None, typer.Option(help="Its class names, one a line; else those in its metadata.")
+    ] = None,
+    keep: Annotated[str, typer.Option(help="Classes to keep, with commas between; else all.")] = "",
+    rename: Annotated[
+        str, typer.Option(help="OLD=NEW, with commas between; classes of one new name become one.")
+    ] = "",
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Detections a frame; default 300 with doubles, else 100.")
+    ] = None,
+    nms_iou: Annotated[
+        float | None, typer.Option(help="Overlap over which two are one object; else its authors'.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Score from which a detection is worth showing.")] = 0.3,
+    width: Annotated[int | None, typer.Option(help="Input width, where the file leaves it open.")] = None,
+    height: Annotated[int | None, typer.Option(help="Input height, likewise.")] = None,
+    video: Annotated[
+        list[Path] | None, typer.Option(help="Footage whose frames prove the wrapping; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Someone else's ONNX detector to one signed bundle with its proof."""
+    from catseye.export.wrapping import wrap as run_wrap
+    from catseye.export.wrapping.class_map import parse_renames
+
+    with progress_bars() as progress:
+        bundle = run_wrap(
+            model,
+            out,
+            decoder=decoder,
+            classes=classes,
+            keep=[name.strip() for name in keep.split(",") if name.strip()],
+            rename=parse_renames(rename),
+            top_k=top_k,
+            nms_iou=nms_iou,
+            score_threshold=threshold,
+            width=width,
+            height=height,
+            videos=video or (),
+            progress=progress,
+        )
+    manifest = bundle.manifest
+    network = manifest.network
+    if as_json:
+        print_json(manifest.model_dump(exclude={"entries"}))
+        return
+    rows = [
+        ("classes", ", ".join(manifest.classes)),
+        ("network", f"{network.width}x{network.height}, frames: {network.fit.replace('_', ' ')}"),
+        ("detections a frame", manifest.top_k),
+        ("doubles dropped over an IoU of", manifest.nms_iou if manifest.nms_iou is not None else "none"),
+        ("embeddings, depth", "none: tracks have no distance"),
+    ]
+    print_table(str(out), ("", "value"), rows)

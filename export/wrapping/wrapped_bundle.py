@@ -1,0 +1,212 @@
+"""``wrap``: an ONNX detector to a bundle, with the proof that it finds what the original does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from catseye.capture.geometry import Image
+from catseye.errors import CatseyeError, UsageError
+from catseye.export.golden import golden_frames, proof_fragment
+from catseye.export.wrapping.class_map import class_names, map_classes
+from catseye.export.wrapping.composition import DENSE_OUTPUTS, WrappedGraph, compose_graph
+from catseye.export.wrapping.layouts import decoder_named, layout_of
+from catseye.export.wrapping.original import read_original
+from catseye.export.wrapping.reference import Found, golden_of, run_original
+from catseye.progress import Progress, silent
+from catseye.runtime.bundle import (
+    FRAGMENT,
+    FRAGMENT_FRAMES,
+    FRAMES,
+    PARITY,
+    Bundle,
+    Manifest,
+    Network,
+    Provenance,
+    Tolerances,
+    dump_array,
+    open_bundle,
+    write_bundle,
+)
+from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
+from catseye.runtime.proof import Check, above_cut, compare_outputs, replay
+from catseye.version import __version__
+
+SUFFIX = ".catseye"
+
+_PROOF_FRAMES = 4
+_BATCH = 1
+_MOST_DETECTIONS = 3840  # what TensorRT's TopK takes
+_WITH_DOUBLES, _WITHOUT = 300, 100
+
+
+def wrap(
+    model: str | Path,
+    out: str | Path,
+    *,
+    decoder: str,
+    classes: str | Path | None = None,
+    keep: Sequence[str] = (),
+    rename: Mapping[str, str] | None = None,
+    top_k: int | None = None,
+    nms_iou: float | None = None,
+    score_threshold: float = 0.3,
+    width: int | None = None,
+    height: int | None = None,
+    videos: Sequence[str | Path] = (),
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Bundle:
+    """Wrap someone else's ONNX detector as one signed bundle and read it back.
+
+    Args:
+        model: the ONNX file, with one picture a call.
+        out: file to write, ``NAME.catseye``; replaced only by a bundle that holds its proof.
+        decoder: what it takes and gives, one of ``layouts.DECODERS``.
+        classes: file with its class names, one a line; None takes those in its metadata.
+        keep: classes that the bundle has; none named keeps all.
+        rename: new names by old; classes of one new name become one, scored by the best of them.
+        top_k: detections a frame; None takes 300 where doubles are among them, else 100.
+        nms_iou: overlap over which two detections are one object; None takes the authors'.
+        score_threshold: score from which a detection is worth showing.
+        width, height: of the network's input in pixels, where the file leaves them open.
+        videos: footage whose frames become the proof's inputs; noise does where there is none.
+        seed: of that noise.
+        progress: told of each step.
+
+    Raises:
+        UsageError: an option cannot be, or the file is of another decoder.
+        InputError: model, names or a video cannot be read, or the model uses what no bundle may hold.
+        CatseyeError: the wrapped graph differs from the original.
+    """
+    out, steps = Path(out), 4
+    _validate(out, top_k=top_k, nms_iou=nms_iou, score_threshold=score_threshold, videos=videos)
+    family = decoder_named(decoder)
+    if nms_iou is not None and family.nms_iou is None:
+        raise UsageError(f"nms_iou is {nms_iou}: {decoder} gives each object once, leave it out")
+    progress("reading the model", 0, steps)
+    original = read_original(Path(model), width=width, height=height)
+    size = {"width": original.width, "height": original.height}
+    layout = layout_of(family, original.outputs, subject=str(original.path), **size)
+    names = class_names(classes, original.metadata, count=layout.classes, subject=original.path)
+    class_map = map_classes(names, keep=keep, rename=rename or {})
+    progress("wrapping it", 1, steps)
+    wanted = top_k or (_WITHOUT if family.nms_iou is None else _WITH_DOUBLES)
+    graph = compose_graph(original, family, layout, class_map, top_k=wanted)
+    progress("proving parity", 2, steps)
+    frames = golden_frames(
+        [Path(video) for video in videos], count=_PROOF_FRAMES, seed=seed, fit=family.fit, **size
+    )
+    found = run_original(original, family, layout, class_map, frames)
+    golden = golden_of(found, top_k=graph.top_k, **size)
+    tolerances = Tolerances()
+    checks = prove_wrapped(found, golden, graph, frames, tolerances=tolerances, **size)
+    progress("signing", 3, steps)
+    fragment, fragment_frames = proof_fragment(fit=family.fit, **size)
+    manifest = Manifest(
+        name=out.stem,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        classes=class_map.names,
+        network=Network(width=original.width, height=original.height, batch=_BATCH, fit=family.fit),
+        top_k=graph.top_k,
+        embedding_dim=None,
+        depth_shape=None,
+        nms_iou=nms_iou or family.nms_iou,
+        score_threshold=score_threshold,
+        proof_frames=len(frames),
+        fragment_frames=len(fragment_frames),
+        tolerances=tolerances,
+        provenance=Provenance(
+            encoder=original.path.stem,
+            decoder=family.name,
+            wrapped_sha256=original.sha256,
+            code_version=__version__,
+        ),
+    )
+    parity = {
+        "schema_version": "1.0",
+        "reference": f"the original in onnxruntime {onnxruntime.__version__}, decoded in numpy",
+        "engine": f"onnxruntime {onnxruntime.__version__}",
+        "frames": len(frames),
+        "detections": int(above_cut(golden.scores, tolerances).sum()),
+        "checks": [asdict(check) for check in checks],
+    }
+    entries = {
+        "fp32.onnx": graph.deployed,
+        FRAMES: dump_array(frames),
+        FRAGMENT: fragment,
+        FRAGMENT_FRAMES: dump_array(fragment_frames),
+        PARITY: json.dumps(parity, indent=2, sort_keys=True).encode(),
+        **{f"proof/{name}.npy": dump_array(array) for name, array in golden.arrays().items()},
+    }
+    write_bundle(out, manifest, entries)
+    bundle = open_bundle(out)
+    progress("wrapped", steps, steps)
+    return bundle
+
+
+def prove_wrapped(
+    found: Sequence[Found],
+    golden: EngineOutput,
+    graph: WrappedGraph,
+    frames: Image,
+    *,
+    tolerances: Tolerances,
+    width: int,
+    height: int,
+) -> list[Check]:
+    """Hold a wrapped graph to the original: every candidate before TopK, and what is deployed after it.
+
+    Raises:
+        CatseyeError: a figure is beyond its limit.
+    """
+    limit = np.array([width, height] * 2, dtype=np.float32)
+    session = make_session(graph.with_dense)
+    runs = [run_session(session, frame[None]) for frame in frames]
+    expected = {
+        "dense_boxes": np.stack([np.clip(each.boxes, 0, limit) for each in found]),
+        "dense_scores": np.stack([each.scores for each in found]),
+    }
+    made = {name: np.concatenate([run[name] for run in runs]) for name in DENSE_OUTPUTS}
+    made["dense_boxes"] = np.clip(made["dense_boxes"], 0, limit)
+    checks = []
+    for name, values in expected.items():
+        difference = np.abs(values - made[name])
+        worst = float(np.where(np.isnan(difference), np.inf, difference).max())
+        checks.append(Check(name, worst, tolerances.relative * float(np.abs(values).max())))
+    replayed = replay(OnnxRuntimeEngine(graph.deployed), frames, batch=_BATCH)
+    checks += compare_outputs(golden, replayed, tolerances)
+    for check in checks:
+        if not check:
+            raise CatseyeError(
+                f"the wrapped graph differs from the original: {check.name} by {check.value:.3g}, "
+                f"{check.limit:.3g} at most; nothing was written"
+            )
+    return checks
+
+
+def _validate(
+    out: Path,
+    *,
+    top_k: int | None,
+    nms_iou: float | None,
+    score_threshold: float,
+    videos: Sequence[str | Path],
+) -> None:
+    if out.suffix != SUFFIX or out.is_dir():
+        raise UsageError(f"out is {out}: name a file that ends in {SUFFIX}")
+    if top_k is not None and not 1 <= top_k <= _MOST_DETECTIONS:
+        raise UsageError(f"top_k is {top_k}: give 1 to {_MOST_DETECTIONS}")
+    if nms_iou is not None and not 0 < nms_iou < 1:
+        raise UsageError(f"nms_iou is {nms_iou}: give a share between 0 and 1")
+    if not 0 <= score_threshold <= 1:
+        raise UsageError(f"score_threshold is {score_threshold}: give 0 to 1")
+    if len(videos) > _PROOF_FRAMES:
+        raise UsageError(f"{len(videos)} videos are given: the proof takes frames of {_PROOF_FRAMES} at most")
