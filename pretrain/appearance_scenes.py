@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -149,16 +150,16 @@ def save_scenes(path: Path, scenes: Sequence[Scene], *, identity: object) -> Non
 
 
 def load_scenes(path: Path, *, identity: object) -> list[Scene] | None:
-    """Read what ``save_scenes`` wrote, or None where it is absent or follows from something else."""
-    if not path.exists():
+    """Read what ``save_scenes`` wrote, or None where it is absent, damaged or follows from something else."""
+    columns = [field.name for field in fields(PseudoTracks)]
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            document = json.loads(str(archive["document"]))
+            if document["identity"] != json.loads(json.dumps(identity)):
+                return None
+            return [
+                Scene(name, drive, PseudoTracks(*(archive[f"{number}.{column}"] for column in columns)))
+                for number, (name, drive) in enumerate(document["scenes"])
+            ]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        document = json.loads(str(archive["document"]))
-        if document["identity"] != json.loads(json.dumps(identity)):
-            return None
-        return [
-            Scene(
-                name, drive, PseudoTracks(*(archive[f"{number}.{f}"] for f in ("frames", "boxes", "tracks")))
-            )
-            for number, (name, drive) in enumerate(document["scenes"])
-        ]
