@@ -88,6 +88,7 @@ class AppearanceTraining(nn.Module):
     def __init__(self, detector: Detector, *, temperature: float, autocast: torch.dtype | None) -> None:
         super().__init__()
         self.encoder = detector.encoder.eval().requires_grad_(False)
+        assert isinstance(detector.embedding, AppearanceHead)
         self.head = detector.embedding
         self.temperature, self.autocast = temperature, autocast
 
@@ -96,7 +97,7 @@ class AppearanceTraining(nn.Module):
         with torch.autocast(rgb.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             with torch.no_grad():
                 features = self.encoder(rgb)
-            maps = self.head(features)
+            maps = self.head(rgb, features)
         descriptors = read_cells(maps, views.pictures, views.cells)
         loss = contrastive_loss(descriptors, views.relations, temperature=self.temperature)
         return {"loss": loss, "descriptors": descriptors.detach()}

@@ -92,9 +92,15 @@ class Detector(nn.Module):
         """Detect in (B, 3, H, W) float RGB in [0, 1]; H and W are multiples of 32."""
         features = self.encoder(rgb)
         head = self.head(self.neck(features))
-        embeddings = self.embedding(features)
+        embeddings = self.embeddings_of(rgb, features)
         depth = canonical_depth(self.depth(features).inverses[0].float()).squeeze(1)
         return DenseOutputs(head.one_logits.float(), head.boxes, embeddings.float(), depth)
+
+    def embeddings_of(self, rgb: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """Descriptors (B, E, h, w) of pictures (B, 3, H, W) of which the encoder has made ``features``."""
+        if isinstance(self.embedding, AppearanceHead):
+            return self.embedding(rgb, features)
+        return self.embedding(features)
 
     def training_outputs(self, rgb: Tensor, *, depths: int) -> TrainingOutputs:
         """The same for teaching, with depth of only the first ``depths`` pictures."""

@@ -9,6 +9,7 @@ Before that last one, where there are embeddings, a track that was out of sight 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -21,6 +22,10 @@ from catseye.runtime.association import Index, assign, iou
 
 _REACH = 13.3  # in variances: where a track's own box is 99 times in a hundred
 _REMEMBERED = 0.9  # of a track's appearance at each match, the rest is the new one
+
+
+_Benefit = Callable[[Index, Index], NDArray[np.floating]]
+"""What it is worth to match tracks (N,) with detections (M,), (N, M)."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +271,7 @@ class Tracker:
 
         confirmed = book.id > 0
         high = seen.scores >= self._high
-        stages = [
+        stages: list[tuple[NDArray[np.bool_], NDArray[np.bool_], _Benefit]] = [
             (confirmed, high, partial(by_overlap, least=self._min_iou, share=weight)),
             (confirmed, ~high, partial(by_overlap, least=self._min_iou_low)),
             (~confirmed, high, partial(by_overlap, least=self._min_iou_low)),

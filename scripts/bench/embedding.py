@@ -71,7 +71,7 @@ WORLD = World(train_clips=24, held_out_clips=6)
 DETECTOR = FinetuneConfig(
     encoder="resnet10t", width=WIDTH, height=HEIGHT, steps=600, batch=8, crop_width=160, crop_height=96
 )
-EMBEDDING = EmbedConfig(steps=400, batch=8, crop_width=160, crop_height=96, every_s=0.16)
+EMBEDDING = EmbedConfig(steps=300, batch=8, crop_width=160, crop_height=96, every_s=0.16)
 
 TAUGHT, FIXED, FEATURES, MEAN, COLOURS = (
     "taught embedding",
@@ -151,7 +151,7 @@ def watch(video: Path, taught: Detector, fixed: Detector) -> list[Seen]:
             picture = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
             features = taught.encoder(picture)
             dense = taught(picture)
-            maps = {TAUGHT: dense.embeddings, FIXED: fixed.embedding(features)}
+            maps = {TAUGHT: dense.embeddings, FIXED: fixed.embeddings_of(picture, features)}
             found = {name: decode(dense._replace(embeddings=of)) for name, of in maps.items()}
             sure = found[TAUGHT].scores[0] >= LOW
             seen.append(
