@@ -8,7 +8,16 @@ from typing import Annotated, NoReturn
 import typer
 
 from catseye.console import configure_logging, describe, error_console, output_console
-from catseye.verbs import dataset, demonstration, deployment, footage, recording, training, wrapping
+from catseye.verbs import (
+    dataset,
+    demonstration,
+    deployment,
+    embedding,
+    footage,
+    recording,
+    training,
+    wrapping,
+)
 from catseye.version import __version__
 
 app = typer.Typer(
@@ -30,6 +39,7 @@ for verb in (
     dataset.erase,
     training.pretrain,
     training.finetune,
+    embedding.embed,
     training.evaluate,
     training.export,
     wrapping.wrap,

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from catseye.errors import InputError
+from catseye.pretrain.appearance_head import AppearanceHead
 from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, load_checkpoint
 from catseye.pretrain.detection_head import NECK_CHANNELS, STRIDE, Head, Neck, TrainingOutputs
 from catseye.pretrain.encoder import Encoder
@@ -62,7 +63,10 @@ class Detector(nn.Module):
         classes: names in the order of the class indices.
         embedding_dim: E, length of the appearance descriptor.
         neck_channels: width of neck and head.
+        appearance_width: channels within a taught embedding; None for the projection that needs no teaching.
     """
+
+    embedding: Embedding | AppearanceHead
 
     def __init__(
         self,
@@ -71,28 +75,39 @@ class Detector(nn.Module):
         classes: Sequence[str],
         embedding_dim: int = 32,
         neck_channels: int = NECK_CHANNELS,
+        appearance_width: int | None = None,
     ) -> None:
         super().__init__()
         self.classes = tuple(classes)
         self.encoder = encoder
         self.neck = Neck(encoder.channels, neck_channels)
         self.head = Head(neck_channels, len(self.classes))
-        self.embedding = Embedding(encoder.channels[_EMBEDDED_LEVEL], embedding_dim)
+        if appearance_width is None:
+            self.embedding = Embedding(encoder.channels[_EMBEDDED_LEVEL], embedding_dim)
+        else:
+            self.embedding = AppearanceHead(encoder.channels, embedding_dim, appearance_width)
         self.depth = DepthDecoder(encoder.channels)
 
     def forward(self, rgb: Tensor) -> DenseOutputs:
         """Detect in (B, 3, H, W) float RGB in [0, 1]; H and W are multiples of 32."""
         features = self.encoder(rgb)
         head = self.head(self.neck(features))
-        embeddings = self.embedding(features[_EMBEDDED_LEVEL], size=head.boxes.shape[-2:])
+        embeddings = self.embeddings_of(rgb, features)
         depth = canonical_depth(self.depth(features).inverses[0].float()).squeeze(1)
         return DenseOutputs(head.one_logits.float(), head.boxes, embeddings.float(), depth)
+
+    def embeddings_of(self, rgb: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """Descriptors (B, E, h, w) of pictures (B, 3, H, W) of which the encoder has made ``features``."""
+        if isinstance(self.embedding, AppearanceHead):
+            return self.embedding(rgb, features)
+        return self.embedding(features)
 
     def training_outputs(self, rgb: Tensor, *, depths: int) -> TrainingOutputs:
         """The same for teaching, with depth of only the first ``depths`` pictures."""
         features = self.encoder(rgb)
         head = self.head(self.neck(features))
-        self.embedding.observe(features[_EMBEDDED_LEVEL])
+        if isinstance(self.embedding, Embedding):
+            self.embedding.observe(features)
         return TrainingOutputs(
             one_logits=head.one_logits.float(),
             many_logits=head.many_logits.float(),
@@ -119,15 +134,15 @@ class Embedding(nn.Module):
         orthonormal = torch.linalg.qr(square).Q[:dim, :channels]
         self.register_buffer("projection", orthonormal[:, :, None, None].contiguous())
 
-    def forward(self, features: Tensor, *, size: Sequence[int]) -> Tensor:
-        """Describe (B, channels, h', w') as (B, dim, *size), upsampled by repetition."""
-        projected = F.conv2d(self.standardise(features), self.projection)
-        return F.interpolate(projected, size=list(size), mode="nearest")
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Describe the encoder's maps as (B, dim, H / 4, W / 4), upsampled by repetition."""
+        projected = F.conv2d(self.standardise(features[_EMBEDDED_LEVEL]), self.projection)
+        return F.interpolate(projected, size=list(features[0].shape[-2:]), mode="nearest")
 
     @torch.no_grad()
-    def observe(self, features: Tensor) -> None:
+    def observe(self, features: Sequence[Tensor]) -> None:
         """Update the running mean and variance."""
-        self.standardise(features)
+        self.standardise(features[_EMBEDDED_LEVEL])
 
 
 def decode(dense: DenseOutputs, top_k: int = 100) -> Decoded:
@@ -164,6 +179,7 @@ def load_detector(run: str | Path) -> tuple[Detector, CheckpointInfo]:
         classes=info.classes,
         embedding_dim=info.config.get("embedding_dim", 32),
         neck_channels=info.config.get("neck_channels", NECK_CHANNELS),
+        appearance_width=info.config.get("appearance_width"),
     )
     try:
         detector.load_state_dict(state)

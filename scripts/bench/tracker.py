@@ -37,8 +37,11 @@ COUNTS = (10, 100, 300)
 TRAFFIC_RATE = 25.0
 
 Float = NDArray[np.float64]
-Step = Callable[[Float, Float, float], tuple[Float, NDArray[np.int64]]]
-"""(boxes_xyxy, scores, time_s) to (boxes_xyxy, ids) of the tracks shown."""
+Shown = tuple[Float, NDArray[np.int64]]
+"""(boxes_xyxy, ids) of the tracks shown in a frame."""
+
+Step = Callable[[Float, Float, float], Shown]
+"""(boxes_xyxy, scores, time_s) to the tracks shown."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,20 @@ def peer(name: str, rate: float) -> Step:
 
 def evaluate(sequences: dict[str, Sequence], make: Callable[[float], Step]) -> dict[str, float]:
     """HOTA, MOTA and IDF1 in percent over all sequences together, and the switches of ids."""
+    shown = {}
+    for name, sequence in sequences.items():
+        step = make(sequence.rate)
+        shown[name] = [step(frame.boxes, frame.scores, frame.time_s) for frame in sequence.frames]
+    return scored({name: sequence.frames for name, sequence in sequences.items()}, shown)
+
+
+def scored(truth: dict[str, list[Frame]], shown: dict[str, list[Shown]]) -> dict[str, float]:
+    """The same of what some tracker has shown in each frame."""
     with contextlib.redirect_stdout(io.StringIO()):
         from trackeval.metrics import CLEAR, HOTA, Identity
 
         metrics = (HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False}))
-        cases = {name: _paired(sequence.frames, make(sequence.rate)) for name, sequence in sequences.items()}
+        cases = {name: _paired(frames, shown[name]) for name, frames in truth.items()}
         hota, clear, identity = (
             metric.combine_sequences({name: metric.eval_sequence(case) for name, case in cases.items()})
             for metric in metrics
@@ -128,9 +140,8 @@ def evaluate(sequences: dict[str, Sequence], make: Callable[[float], Step]) -> d
     }
 
 
-def _paired(frames: list[Frame], step: Step) -> dict[str, Any]:
+def _paired(frames: list[Frame], shown: list[Shown]) -> dict[str, Any]:
     """What TrackEval's metrics take: ids from 0 without gaps, and overlaps frame by frame."""
-    shown = [step(frame.boxes, frame.scores, frame.time_s) for frame in frames]
     truth_ids = np.unique(np.concatenate([f.truth_ids for f in frames]))
     track_ids = np.unique(np.concatenate([ids for _, ids in shown]))
     return {

@@ -20,8 +20,9 @@ from catseye.export.golden import golden_frames
 from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import ExportedGraph, export_onnx
 from catseye.export.parity import prove_parity, reference_outputs
-from catseye.pretrain.checkpoint import INFO_FILE, MODEL_FILE, CheckpointInfo
+from catseye.pretrain.checkpoint import INFO_FILE, MODEL_FILE, CheckpointInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
+from catseye.pretrain.encoder import Encoder
 from catseye.runtime.bundle import FRAMES, PARITY, Bundle, Tolerances
 from catseye.runtime.verification import golden_frames as proof_frames
 from catseye.runtime.verification import golden_outputs, verify
@@ -232,3 +233,22 @@ def test_network_that_cannot_be_exported_is_one_line() -> None:
     with pytest.raises(CatseyeError, match="the network cannot be exported to ONNX: ") as refused:
         export_onnx(cast("DeployedGraph", Fickle()), batch=1, width=8, height=8)
     assert "\n" not in str(refused.value)
+
+
+def test_a_taught_embedding_leaves_with_the_rest(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    detector = Detector(Encoder("resnet10t"), classes=("car",), embedding_dim=8, appearance_width=16).eval()
+    info = CheckpointInfo(
+        kind="finetune",
+        encoder="resnet10t",
+        width=96,
+        height=64,
+        classes=("car",),
+        config={"embedding_dim": 8, "appearance_width": 16},
+    )
+    save_checkpoint(tmp_path / "run", info, detector)
+    bundle = export(tmp_path / "run", tmp_path / "taught.catseye", top_k=20)
+    assert bundle.manifest.embedding_dim == 8
+    taught = [node for node in graph_of(bundle).graph.node if node.name.startswith("network/embedding/")]
+    # Two upsamplings at stride 4 and 8, and what convolves and clips; all else is folded.
+    assert {node.op_type for node in taught} == {"Conv", "Relu", "Add", "Resize"}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from catseye.capture.clips import CorruptClip, Request
 from catseye.capture.manifest import Clip
-from catseye.pretrain import clip_sampler, probes
+from catseye.pretrain import appearance_scenes, clip_sampler, probes
 
 WIDTH, HEIGHT = 96, 64
 
@@ -109,6 +109,7 @@ def memory_dataset(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MemoryDatas
     """Makes a dataset of four drifting clips, the last one held out, after ``changes`` to its fields."""
     monkeypatch.setattr(clip_sampler, "ClipReader", MemoryReader)
     monkeypatch.setattr(probes, "ClipReader", MemoryReader)
+    monkeypatch.setattr(appearance_scenes, "ClipReader", MemoryReader)
 
     def make(**changes: object) -> MemoryDataset:
         names = [f"clip-{k}" for k in range(4)]

@@ -100,10 +100,11 @@ def test_decode_agrees_with_a_plain_reference(top_k: int) -> None:
 
 def test_embeddings_of_unlike_places_point_apart(detector: Detector) -> None:
     features = torch.randn(4, 128, 8, 12).relu() * torch.rand(1, 128, 1, 1) + 1
+    maps = [features, features]
     embedding = detector.embedding.train()
     for _ in range(60):
-        embedding.observe(features)
-    told = torch.nn.functional.normalize(embedding.eval()(features, size=(8, 12)).flatten(2)[0].T, dim=1)
+        embedding.observe(maps)
+    told = torch.nn.functional.normalize(embedding.eval()(maps).flatten(2)[0].T, dim=1)
     likeness = (told @ told.T).fill_diagonal_(0)
     assert likeness.mean().abs() < 0.1
     plain = torch.nn.functional.normalize(features.flatten(2)[0].T, dim=1)
