@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from catseye.console import configure_logging, describe, error_console, output_console
-from catseye.verbs import dataset, demonstration, deployment, footage, recording, training
+from catseye.verbs import dataset, demonstration, deployment, footage, labelling, recording, training
 from catseye.version import __version__
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ for verb in (
     dataset.inspect,
     dataset.erase,
     training.pretrain,
+    labelling.select,
+    labelling.prelabel,
     training.finetune,
     training.evaluate,
     training.export,

@@ -28,6 +28,7 @@ class LabelledImage:
         boxes: (N, 4) float32 corners x1 y1 x2 y2 in pixels, clipped to the image.
         classes: (N,) int32 indices into ``Labels.classes``.
         crowd: (N,) bool, COCO's ``iscrowd``: neither to be found nor wrong to find.
+        scores: (N,) float32 in [0, 1] of boxes that a model proposed; None where people drew them.
     """
 
     file_name: str
@@ -36,6 +37,7 @@ class LabelledImage:
     boxes: NDArray[np.float32]
     classes: NDArray[np.int32]
     crowd: NDArray[np.bool_]
+    scores: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
