@@ -208,11 +208,13 @@ def select(
     if not chosen:
         raise InputError(_url(pool), "has no frame that is unlike the labelled ones", "ingest other footage")
     if len(chosen) < options.budget:
-        _log.warning(
-            "%d frames are chosen, not %d: the others look like one of these, or like a labelled one",
-            len(chosen),
-            options.budget,
+        rest = len(looks) - len(chosen)
+        others = (
+            f"the other {rest} look like one of these, or like a labelled one"
+            if rest
+            else "there are no more"
         )
+        _log.warning("%d frames are chosen, not %d: %s", len(chosen), options.budget, others)
     told = [aspect for aspect in kinds[0] if len({kind[aspect] for kind in kinds}) > 1]
     picked = []
     for number, choice in enumerate(chosen):
@@ -227,7 +229,7 @@ def select(
         progress("write pictures", number + 1, len(chosen))
     selection = Selection(
         pool=_url(pool),
-        dataset_fingerprint=pool.fingerprint if isinstance(pool, Dataset) else "",
+        dataset_fingerprint="" if isinstance(pool, Path) else pool.fingerprint,
         run=str(run),
         options=vars(options),
         looked_at=len(looks),
