@@ -35,8 +35,8 @@ class Doubt:
 
     @property
     def boxes(self) -> float:
-        """All of them together."""
-        return self.unsure + self.two_heads + self.mirrored
+        """The mean of the three, which mostly tell of the same boxes."""
+        return (self.unsure + self.two_heads + self.mirrored) / 3
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Picked(BaseModel):
         drive, vehicle, camera, captured, tags: what the dataset says of it.
         taken_from: what its picture was made of; a ``shard`` has fewer pixels than the footage had.
         width, height: of the picture.
-        kinds: what it counts as of each aspect that the choice is even over.
+        kinds: what it counts as of each aspect, see ``Selection.aspects``; empty where that is not known.
         figures: what decided, see ``why``.
         why: the same in words.
     """
@@ -97,6 +97,7 @@ class Selection(Contract):
         looked_at: frames that could be read.
         unreadable: frames that could not.
         labelled: pictures that were labelled before, and counted as chosen.
+        aspects: in which the choice is even, of those that ``Picked.kinds`` has.
         pictures: what was chosen, the most useful first.
     """
 
@@ -110,6 +111,7 @@ class Selection(Contract):
     looked_at: int = Field(ge=0)
     unreadable: int = Field(ge=0)
     labelled: int = Field(ge=0)
+    aspects: tuple[str, ...]
     pictures: tuple[Picked, ...]
 
 
@@ -195,12 +197,13 @@ def select(
         seen = look_at(eye, _labelled(done, progress))
         known = Known(standardised(seen, by=looks), seen.views)
     kinds = [_kinds(frames.frames[index], level) for index, level in zip(readable, looks.levels, strict=True)]
+    aspects = _aspects(kinds)
     doubts = np.array([doubt.boxes for doubt in looks.doubts]) if looks.doubts else None
     ranks = None if doubts is None else _ranks(doubts)
     crowd = Crowd(
         features=standardised(looks, by=looks),
         worth=np.ones(len(looks)) if ranks is None else 1 + options.doubt_weight * ranks,
-        kinds=[_numbered([kind[aspect] for kind in kinds]) for aspect in kinds[0]],
+        kinds=list(aspects.values()),
         views=looks.views,
         twin_from=TWINS_FROM,
     )
@@ -215,16 +218,18 @@ def select(
             else "there are no more"
         )
         _log.warning("%d frames are chosen, not %d: %s", len(chosen), options.budget, others)
-    told = [aspect for aspect in kinds[0] if len({kind[aspect] for kind in kinds}) > 1]
     picked = []
     for number, choice in enumerate(chosen):
         index = readable[choice.index]
         written = frames.write(index, out / PICTURES_FOLDER)
         figures = _figures(choice, looks, ranks)
         nearest = frames.frames[readable[choice.nearest]].name if choice.nearest >= 0 else ""
-        turns = dict(zip(kinds[0], choice.turn, strict=True))
-        kind = {aspect: (kinds[choice.index][aspect], turns[aspect]) for aspect in told}
-        why = _why(figures, kind, looked_at=len(looks), nearest=nearest)
+        turns = {
+            f"{aspect} {kinds[choice.index][aspect]}": turn
+            for aspect, turn in zip(aspects, choice.turn, strict=True)
+            if kinds[choice.index][aspect]
+        }
+        why = _why(figures, turns, looked_at=len(looks), nearest=nearest)
         picked.append(_picked(frames.frames[index], written, kinds[choice.index], figures, why))
         progress("write pictures", number + 1, len(chosen))
     selection = Selection(
@@ -235,6 +240,7 @@ def select(
         looked_at=len(looks),
         unreadable=len(frames.frames) - len(looks),
         labelled=len(done),
+        aspects=tuple(aspects),
         pictures=tuple(picked),
     )
     _write(selection, out)
@@ -276,7 +282,7 @@ def _kinds(frame: PoolFrame, level: float) -> dict[str, str]:
     captured, speed = frame.captured, float(clip.speed_mps[frame.frame])
     return {
         "drive": drive,
-        "time": f"{drive}, minute {int((frame.time_s or 0) // _SLOT_S)}",
+        "time": f"minute {int((frame.time_s or 0) // _SLOT_S)} of {drive}",
         "hour": f"{captured:%H} h UTC" if captured is not None else "",
         "light": light,
         "speed": _speed(speed) if np.isfinite(speed) else "",
@@ -289,8 +295,16 @@ def _speed(mps: float) -> str:
     return f"over {SPEED_STEPS_KMH[step]} km/h"
 
 
-def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
-    return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64).reshape(-1)
+def _aspects(kinds: Sequence[Mapping[str, str]]) -> dict[str, NDArray[np.int64]]:
+    """Numbers (N,) for the kinds of each aspect that tells frames apart, in another way than those before it:
+    one hour a drive is no reason to count drives twice."""
+    found: dict[str, NDArray[np.int64]] = {}
+    for aspect in kinds[0]:
+        order = {name: number for number, name in enumerate(dict.fromkeys(kind[aspect] for kind in kinds))}
+        numbers = np.array([order[kind[aspect]] for kind in kinds], dtype=np.int64)
+        if len(order) > 1 and not any((numbers == other).all() for other in found.values()):
+            found[aspect] = numbers
+    return found
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -317,13 +331,11 @@ def _figures(choice: Choice, looks: Looks, ranks: NDArray[np.float64] | None) ->
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def _why(
-    figures: Mapping[str, float], kinds: Mapping[str, tuple[str, int]], *, looked_at: int, nearest: str
-) -> str:
+def _why(figures: Mapping[str, float], turns: Mapping[str, int], *, looked_at: int, nearest: str) -> str:
     """The reasons in words.
 
     Args:
-        kinds: for each aspect, what the frame is and how many of that were chosen before it.
+        turns: for each kind that the frame is of, how many of it were chosen before.
         nearest: name of the chosen frame that it is most like; empty where that is none, or a labelled one.
     """
     like = (
@@ -338,9 +350,8 @@ def _why(
             f"frames ({figures['doubt_unsure']:.1f} by their scores, {figures['doubt_two_heads']:.1f} "
             f"between the two heads, {figures['doubt_mirrored']:.1f} when mirrored)"
         )
-    turns = [f"no. {turn + 1} of {aspect} {name}" for aspect, (name, turn) in kinds.items() if name]
     if turns:
-        said.append(", ".join(turns))
+        said.append(", ".join(f"no. {turn + 1} of {kind}" for kind, turn in turns.items()))
     return "; ".join(said)
 
 

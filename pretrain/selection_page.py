@@ -58,12 +58,10 @@ def _header(selection: Selection, name: str) -> str:
 
 
 def _kinds(selection: Selection) -> list[str]:
-    """How many frames there are of each kind, an aspect a panel; aspects with one kind only tell nothing."""
+    """How many frames there are of each kind, an aspect a panel."""
     panels = []
-    for aspect in selection.pictures[0].kinds if selection.pictures else ():
+    for aspect in selection.aspects:
         counts = Counter(picked.kinds[aspect] or "not known" for picked in selection.pictures)
-        if len(counts) < 2:
-            continue
         shown = counts.most_common(_MOST_KINDS)
         most = shown[0][1]
         rows = "".join(

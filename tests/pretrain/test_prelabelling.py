@@ -83,7 +83,7 @@ def test_pictures_are_those_of_a_folder_a_selection_or_one(pictures: Path, tmp_p
         file_name="b.png", source="b", taken_from="still", width=80, height=48, kinds={}, figures={}, why=""
     )
     selection = Selection(
-        pool="x", run="y", options={}, looked_at=1, unreadable=0, labelled=0, pictures=(picked,)
+        pool="x", run="y", options={}, looked_at=1, unreadable=0, labelled=0, aspects=(), pictures=(picked,)
     )
     selection.save(tmp_path / "out/selection.json")
     for place in (tmp_path / "out", tmp_path / "out/selection.json"):

@@ -146,7 +146,7 @@ def test_a_detector_says_what_it_doubts_and_is_asked_it(
     for picked in selection.pictures:
         figures = picked.figures
         parts = [figures[f"doubt_{part}"] for part in ("unsure", "two_heads", "mirrored")]
-        assert figures["doubt"] == pytest.approx(sum(parts), abs=1e-3)
+        assert figures["doubt"] == pytest.approx(sum(parts) / 3, abs=1e-3)
         assert f"{figures['doubt']:.1f} boxes in doubt" in picked.why
     ranks = sorted(picked.figures["doubt_rank"] for picked in selection.pictures)
     assert ranks == pytest.approx([0, 1 / 3, 2 / 3, 1], abs=1e-3)
@@ -255,6 +255,9 @@ def test_frames_of_clips_can_be_found_again(pretrained: Path, dataset: Any, tmp_
         assert (written == dataset.pictures[clip.clip_id][picked.frame]).all()
     noon = next(picked for picked in selection.pictures if picked.clip_id == "clip-1")
     assert noon.kinds["hour"] == "12 h UTC" and noon.captured.startswith("2026-03-01T12:00")
+    # An hour a drive and a minute a drive tell no more than the drives.
+    assert selection.aspects == ("drive",) and "hour" not in noon.why
+    assert "no. 2 of drive clip-1" in "".join(picked.why for picked in selection.pictures)
     document = json.loads((tmp_path / "out/selection.json").read_text())
     assert document["dataset_fingerprint"] == dataset.fingerprint
 
