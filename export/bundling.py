@@ -33,6 +33,7 @@ from catseye.runtime.bundle import (
     open_bundle,
     write_bundle,
 )
+from catseye.runtime.distance import CUES
 from catseye.runtime.engines.base import OUTPUT_NAMES
 from catseye.runtime.proof import decode_fragment
 from catseye.version import __version__
@@ -95,6 +96,7 @@ def export(
         embedding_dim=golden.embeddings.shape[2],
         depth_shape=(golden.depth.shape[1], golden.depth.shape[2]),
         depth=_depth(info, golden.depth.shape),
+        cues=tuple(name for name in CUES if name != "depth" or info.depth is not None),
         score_threshold=score_threshold,
         proof_frames=len(frames),
         fragment_frames=len(fragment_frames),

@@ -22,8 +22,10 @@ from catseye.contract import Contract
 from catseye.errors import InputError
 from catseye.files import replacing
 from catseye.runtime.archive import canonical, read_archive
+from catseye.runtime.distance import CUES, CueName
 from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES
 from catseye.runtime.onnx_reader import Value, check_model
+from catseye.runtime.ranging.known_sizes import Shape, Shapes, shapes_of
 from catseye.runtime.signing import SIGNATURE_BYTES, check_signature, sign
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
@@ -119,6 +121,9 @@ class Manifest(Contract):
         embedding_dim: length of a detection's embedding.
         depth_shape: (height, width) of the depth output, which is there even where it was not learned.
         depth: what depth means, or None where none was learned.
+        cues: to a distance that the bundle can use, see ``Ranger``: depth where it was learned, the ground
+            where a calibration gives the camera's height, size for the classes whose size is known.
+        sizes: of classes, where other than those of ``known_sizes``.
         score_threshold: score from which a detection is worth showing.
         precisions: graphs in the bundle.
         proof_frames: golden inputs; a multiple of the batch.
@@ -128,7 +133,7 @@ class Manifest(Contract):
         entries: every entry but the manifest and its signature.
     """
 
-    VERSION: ClassVar[str] = "1.0"
+    VERSION: ClassVar[str] = "1.1"
     REMEDY: ClassVar[str] = "export again with this version"
 
     name: str
@@ -139,6 +144,8 @@ class Manifest(Contract):
     embedding_dim: int = Field(gt=0)
     depth_shape: tuple[int, int]
     depth: DepthOutput | None = None
+    cues: tuple[CueName, ...] = CUES
+    sizes: dict[str, tuple[Shape, ...]] = Field(default_factory=dict)
     score_threshold: float = Field(default=0.3, ge=0, le=1)
     precisions: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32",)
     proof_frames: int = Field(gt=0)
@@ -146,6 +153,10 @@ class Manifest(Contract):
     tolerances: Tolerances = Tolerances()
     provenance: Provenance
     entries: dict[str, Entry] = Field(default_factory=dict)
+
+    def shapes(self) -> list[Shapes]:
+        """What is known of the size of each class, by class index."""
+        return [self.sizes.get(name, shapes_of(name)) for name in self.classes]
 
     def interface(self) -> tuple[Value, tuple[Value, ...]]:
         """The graph's input and its outputs, in order."""

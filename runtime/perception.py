@@ -87,7 +87,13 @@ class Perception:
         if calibration is not None:
             _check_aspect(calibration, width, height)
         self._hash = calibration.content_hash if calibration is not None else None
-        self._ranger = Ranger(depth=manifest.depth, calibration=calibration, box=self._box)
+        self._ranger = Ranger(
+            depth=manifest.depth,
+            calibration=calibration,
+            box=self._box,
+            shapes=manifest.shapes(),
+            cues=manifest.cues,
+        )
         self._tracker = Tracker(
             high_threshold=threshold,
             start_threshold=min(1.0, _SURE * threshold),
@@ -119,7 +125,10 @@ class Perception:
         inside = np.clip(tracks.boxes_xyxy, 0, np.array(size * 2, dtype=np.float32))
         tracks = replace(tracks, boxes_xyxy=inside)
         distances = self._ranger.measure(
-            output.depth[row], self._box.boxes_to_network(inside), time_s=frame.time_s
+            output.depth[row],
+            self._box.boxes_to_network(inside),
+            tracks.classes,
+            time_s=frame.time_s,
         )
         return FrameResult(
             stream=self._stream,
