@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from catseye.errors import CatseyeError, InputError
+from catseye.errors import CatseyeError
 from catseye.files import sha256_of
 from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, load_checkpoint, submodule_state
 from catseye.pretrain.depth_teacher import DepthTeacher, decoder_state
@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Start:
-    """A pretrained run to start from: its document, its weights, and their SHA-256."""
+    """A run to start from: its document, its weights by a pretrained run's names, and their SHA-256."""
 
     info: CheckpointInfo
     state: dict[str, Tensor]
@@ -43,15 +43,25 @@ class Start:
         return replace(self, info=self.info.model_copy(update={"depth": None}))
 
 
+def as_pretrained(detector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A detector's weights by the names that they would have after pretraining."""
+    names = {"neck": "objects.neck", "head": "objects.head", "depth": "depth.decoder", "encoder": "encoder"}
+    return {
+        f"{later}.{name}": tensor
+        for part, later in names.items()
+        for name, tensor in submodule_state(dict(detector), part).items()
+    }
+
+
 def load_start(pretrained: Path) -> Start:
-    """Read a pretrained run.
+    """Read a pretrained run, or a fine-tuned one to go on from.
 
     Raises:
-        InputError: the folder is no finished pretraining run.
+        InputError: the folder is no finished run.
     """
     info, state = load_checkpoint(pretrained)
-    if info.kind != "pretrain":
-        raise InputError(pretrained, f"is a {info.kind} run", "give the folder of a pretrain run")
+    if info.kind == "finetune":
+        state = as_pretrained(state)
     return Start(info, state, sha256_of(Path(pretrained) / MODEL_FILE))
 
 
@@ -60,16 +70,16 @@ def build_detector(
 ) -> Detector:
     """A detector with the weights of ``start`` where there are any, and random ones elsewhere.
 
-    A start that learned objects has a neck and a head too; they serve where they are of the width asked for,
-    each class as the one class of what moves. Only what will be taught takes gradients: depth's coarser
-    outputs never, depth itself only where the start has it.
+    A start that learned objects, or was fine-tuned, has a neck and a head too; they serve where they are of
+    the width asked for. A class that it knows begins as that, another as the mean of those it knows. Only what
+    will be taught takes gradients: depth's coarser outputs never, depth itself only where the start has it.
     """
     detector = Detector(
         Encoder(encoder), classes=classes, embedding_dim=embedding_dim, neck_channels=neck_channels
     )
     if start is not None:
         detector.encoder.load_state_dict(submodule_state(start.state, "encoder"))
-        _take_objects(detector, start.state, neck_channels=neck_channels)
+        _take_objects(detector, start, neck_channels=neck_channels)
     if start is not None and start.has_depth:
         detector.depth.load_state_dict(decoder_state(start.state))
         detector.depth.heads[1:].requires_grad_(False)
@@ -78,9 +88,9 @@ def build_detector(
     return detector
 
 
-def _take_objects(detector: Detector, state: Mapping[str, Tensor], *, neck_channels: int) -> None:
+def _take_objects(detector: Detector, start: Start, *, neck_channels: int) -> None:
     """Start neck and head from those of the task ``objects``, if there are any of that width."""
-    neck, head = (submodule_state(dict(state), f"objects.{part}") for part in ("neck", "head"))
+    neck, head = (submodule_state(dict(start.state), f"objects.{part}") for part in ("neck", "head"))
     if not neck:
         return
     if neck["laterals.0.weight"].shape[0] != neck_channels:
@@ -90,11 +100,13 @@ def _take_objects(detector: Detector, state: Mapping[str, Tensor], *, neck_chann
             neck_channels,
         )
         return
-    classes = len(detector.classes)
+    row = {name: number for number, name in enumerate(start.info.classes)}
     for layer in ("many", "one"):
         for part in ("weight", "bias"):
-            one = head[f"{layer}.{part}"]
-            head[f"{layer}.{part}"] = one.expand(classes, *one.shape[1:]).clone()
+            known = head[f"{layer}.{part}"]
+            head[f"{layer}.{part}"] = torch.stack(
+                [known[row[name]] if name in row else known.mean(dim=0) for name in detector.classes]
+            )
     detector.neck.load_state_dict(neck)
     detector.head.load_state_dict(head)
 
