@@ -30,6 +30,7 @@ from catseye.runtime.bundle import (
     open_bundle,
     write_bundle,
 )
+from catseye.runtime.distance import CUES
 from catseye.runtime.engines.base import OUTPUT_NAMES
 from catseye.version import __version__
 
@@ -97,6 +98,7 @@ def export(
         embedding_dim=reference.embeddings.shape[2],
         depth_shape=(reference.depth.shape[1], reference.depth.shape[2]),
         depth=_depth(info, reference.depth.shape),
+        cues=tuple(name for name in CUES if name != "depth" or info.depth is not None),
         score_threshold=score_threshold,
         proof_frames=len(frames),
         fragment_frames=len(fragment_frames),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,16 +36,17 @@ def build_detector(
 ) -> Detector:
     """A detector with the weights of ``start`` where there are any, and random ones elsewhere.
 
-    A start that learned objects has a neck and a head too; they serve where they are of the width asked for,
-    each class as the one class of what moves. Only what will be taught takes gradients: depth's coarser
-    outputs never, depth itself only where the start has it.
+    A start that learned objects, or was fine-tuned, has a neck and a head too; they serve where they are of
+    the width asked for. A class that it knows begins as that, another as the mean of those it knows. Only
+    what will be taught takes gradients: depth's coarser outputs never, depth itself only where the start has
+    it.
     """
     detector = Detector(
         Encoder(encoder), classes=classes, embedding_dim=embedding_dim, neck_channels=neck_channels
     )
     if start is not None:
         detector.encoder.load_state_dict(submodule_state(start.state, "encoder"))
-        _take_objects(detector, start.state, neck_channels=neck_channels)
+        _take_objects(detector, start, neck_channels=neck_channels)
     if start is not None and start.has_depth:
         detector.depth.load_state_dict(decoder_state(start.state))
         detector.depth.heads[1:].requires_grad_(False)
@@ -54,9 +55,9 @@ def build_detector(
     return detector
 
 
-def _take_objects(detector: Detector, state: Mapping[str, Tensor], *, neck_channels: int) -> None:
+def _take_objects(detector: Detector, start: Start, *, neck_channels: int) -> None:
     """Start neck and head from those of the task ``objects``, if there are any of that width."""
-    neck, head = (submodule_state(dict(state), f"objects.{part}") for part in ("neck", "head"))
+    neck, head = (submodule_state(dict(start.state), f"objects.{part}") for part in ("neck", "head"))
     if not neck:
         return
     if neck["laterals.0.weight"].shape[0] != neck_channels:
@@ -66,11 +67,13 @@ def _take_objects(detector: Detector, state: Mapping[str, Tensor], *, neck_chann
             neck_channels,
         )
         return
-    classes = len(detector.classes)
+    row = {name: number for number, name in enumerate(start.info.classes)}
     for layer in ("many", "one"):
         for part in ("weight", "bias"):
-            one = head[f"{layer}.{part}"]
-            head[f"{layer}.{part}"] = one.expand(classes, *one.shape[1:]).clone()
+            known = head[f"{layer}.{part}"]
+            head[f"{layer}.{part}"] = torch.stack(
+                [known[row[name]] if name in row else known.mean(dim=0) for name in detector.classes]
+            )
     detector.neck.load_state_dict(neck)
     detector.head.load_state_dict(head)
 

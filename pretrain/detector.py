@@ -98,9 +98,9 @@ class Detector(nn.Module):
 
     def embeddings_of(self, rgb: Tensor, features: Sequence[Tensor]) -> Tensor:
         """Descriptors (B, E, h, w) of pictures (B, 3, H, W) of which the encoder has made ``features``."""
-        if isinstance(self.embedding, AppearanceHead):
-            return self.embedding(rgb, features)
-        return self.embedding(features)
+        inputs = (rgb, features) if isinstance(self.embedding, AppearanceHead) else (features,)
+        embeddings: Tensor = self.embedding(*inputs)
+        return embeddings
 
     def training_outputs(self, rgb: Tensor, *, depths: int) -> TrainingOutputs:
         """The same for teaching, with depth of only the first ``depths`` pictures."""

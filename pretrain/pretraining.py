@@ -209,6 +209,8 @@ def _started(run: Path | None, config: PretrainConfig) -> Start | None:
     if run is None:
         return None
     start = load_start(run)
+    if start.info.kind != "pretrain":
+        raise InputError(run, f"is a {start.info.kind} run", "give the folder of a pretrain run")
     if start.info.encoder != config.encoder:
         raise InputError(run, f"has the encoder {start.info.encoder}, not {config.encoder}", "give the same")
     return start

@@ -1,20 +1,20 @@
-"""A pretrained run that another run starts from."""
+"""A run that another run starts from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
-from catseye.errors import InputError
 from catseye.files import sha256_of
-from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, load_checkpoint
+from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, load_checkpoint, submodule_state
 
 
 @dataclass(frozen=True)
 class Start:
-    """A pretrained run to start from: its document, its weights, and their SHA-256."""
+    """A run to start from: its document, its weights by a pretrained run's names, and their SHA-256."""
 
     info: CheckpointInfo
     state: dict[str, Tensor]
@@ -29,13 +29,23 @@ class Start:
         return replace(self, info=self.info.model_copy(update={"depth": None}))
 
 
-def load_start(pretrained: Path) -> Start:
-    """Read a pretrained run.
+def as_pretrained(detector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A detector's weights by the names that they would have after pretraining."""
+    names = {"neck": "objects.neck", "head": "objects.head", "depth": "depth.decoder", "encoder": "encoder"}
+    return {
+        f"{later}.{name}": tensor
+        for part, later in names.items()
+        for name, tensor in submodule_state(dict(detector), part).items()
+    }
+
+
+def load_start(run: Path) -> Start:
+    """Read a pretrained run, or a fine-tuned one to go on from.
 
     Raises:
-        InputError: the folder is no finished pretraining run.
+        InputError: the folder is no finished run.
     """
-    info, state = load_checkpoint(pretrained)
-    if info.kind != "pretrain":
-        raise InputError(pretrained, f"is a {info.kind} run", "give the folder of a pretrain run")
-    return Start(info, state, sha256_of(Path(pretrained) / MODEL_FILE))
+    info, state = load_checkpoint(run)
+    if info.kind == "finetune":
+        state = as_pretrained(state)
+    return Start(info, state, sha256_of(Path(run) / MODEL_FILE))

@@ -23,8 +23,10 @@ from catseye.contract import Contract
 from catseye.errors import InputError
 from catseye.files import replacing
 from catseye.runtime.archive import canonical, read_archive
+from catseye.runtime.distance import CUES, CueName
 from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES
 from catseye.runtime.onnx_reader import Value, check_model
+from catseye.runtime.ranging.known_sizes import Shape, Shapes, shapes_of
 from catseye.runtime.signing import SIGNATURE_BYTES, check_signature, sign
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
@@ -140,6 +142,9 @@ class Manifest(Contract):
         embedding_dim: length of a detection's embedding, or None for a network without that output.
         depth_shape: (height, width) of the depth output, or None for a network without it.
         depth: what depth means, or None where none was learned, be the output there or not.
+        cues: to a distance that the bundle can use, see ``Ranger``: depth where it was learned, the ground
+            where a calibration gives the camera's height, size for the classes whose size is known.
+        sizes: of classes, where other than those of ``known_sizes``.
         nms_iou: a detection that overlaps a better one of its class by more than this IoU is the same object
             again, and whoever uses the outputs drops it; None for a network that gives each object once.
         score_threshold: score from which a detection is worth showing.
@@ -162,6 +167,8 @@ class Manifest(Contract):
     embedding_dim: int | None = Field(gt=0)
     depth_shape: tuple[int, int] | None
     depth: DepthOutput | None = None
+    cues: tuple[CueName, ...] = CUES
+    sizes: dict[str, tuple[Shape, ...]] = Field(default_factory=dict)
     nms_iou: float | None = Field(default=None, gt=0, lt=1)
     score_threshold: float = Field(default=0.3, ge=0, le=1)
     precisions: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32",)
@@ -177,6 +184,10 @@ class Manifest(Contract):
         plain = self.nms_iou is None and self.network.fit == "centre"
         complete = self.embedding_dim is not None and self.depth_shape is not None
         return "1.1" if plain and complete else self.VERSION
+
+    def shapes(self) -> list[Shapes]:
+        """What is known of the size of each class, by class index."""
+        return [self.sizes.get(name, shapes_of(name)) for name in self.classes]
 
     def interface(self) -> tuple[Value, tuple[Value, ...]]:
         """The graph's input and its outputs, in order."""

@@ -86,7 +86,13 @@ class Perception:
         if calibration is not None:
             _check_aspect(calibration, width, height)
         self._hash = calibration.content_hash if calibration is not None else None
-        self._ranger = Ranger(depth=manifest.depth, calibration=calibration, box=self._box)
+        self._ranger = Ranger(
+            depth=manifest.depth,
+            calibration=calibration,
+            box=self._box,
+            shapes=manifest.shapes(),
+            cues=manifest.cues,
+        )
         self._weak = _WEAK * threshold
         self._tracker = Tracker(
             high_threshold=threshold,
@@ -127,6 +133,7 @@ class Perception:
         distances = self._ranger.measure(
             None if output.depth is None else output.depth[row],
             self._box.boxes_to_network(inside),
+            tracks.classes,
             time_s=frame.time_s,
         )
         return FrameResult(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
@@ -63,8 +64,8 @@ class RunSummary:
 
 
 @dataclass
-class _Account:
-    """Counted where it happens: frames in by the decoder's thread, processed by the output's."""
+class Account:
+    """Counted where it happens: frames in and dropped by the decoder's thread, the rest by whoever takes."""
 
     frames_in: int = 0
     processed: int = 0
@@ -99,16 +100,7 @@ def track_video(
         Exception: whatever engine or sink raise, once all threads have ended.
     """
     began = perf_counter()
-    account = _Account()
-    info = file.info
-    perception = Perception(
-        manifest,
-        stream=str(file.path),
-        width=info.width,
-        height=info.height,
-        calibration=calibration,
-        threshold=threshold,
-    )
+    account = Account()
 
     def put_out(done: tuple[Frame, FrameResult]) -> None:
         frame, result = done
@@ -117,20 +109,20 @@ def track_video(
         account.processed += 1
         account.ages_s.append(result.output_age_s)
 
-    prepared = _prepared(islice(file.frames(), limit), file, manifest, account)
-    with (
-        ahead(prepared, depth=_QUEUE, name="decode") as items,
-        behind(put_out, depth=_QUEUE, name="output") as hand_over,
-    ):
-        for group in grouped(items, manifest.network.batch):
-            output = infer(engine, manifest, group)
-            for row, item in enumerate(group):
-                result = perception.see(item, output, row)
-                account.tracks = max(account.tracks, int(result.tracks.ids.max(initial=0)))
-                hand_over((item.frame, result))
-                progress("run", *_position(item.frame, file))
-    if account.frames_in == 0:
-        raise InputError(file.path, "has no frame that can be decoded", "record or copy it again")
+    results = tracked_frames(
+        engine,
+        manifest,
+        file,
+        calibration=calibration,
+        threshold=threshold,
+        account=account,
+        limit=limit,
+        progress=progress,
+    )
+    with closing(results), behind(put_out, depth=_QUEUE, name="output") as hand_over:
+        for done in results:
+            account.tracks = max(account.tracks, int(done[1].tracks.ids.max(initial=0)))
+            hand_over(done)
     if account.frames_in != account.processed + account.dropped:
         raise CatseyeError(
             f"{file.path}: {account.frames_in} frames came in, {account.processed} were processed and "
@@ -147,8 +139,47 @@ def track_video(
     )
 
 
+def tracked_frames(
+    engine: Engine,
+    manifest: Manifest,
+    file: VideoFile,
+    *,
+    calibration: Calibration | None = None,
+    threshold: float,
+    account: Account | None = None,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> Generator[tuple[Frame, FrameResult], None, None]:
+    """Each frame of a video file with its result, as they are asked for; see ``track_video``.
+
+    A thread decodes ahead, which ends when the generator is closed. ``account`` counts the frames.
+
+    Raises:
+        InputError: there is no frame, the calibration does not fit, or the picture size changes.
+    """
+    info = file.info
+    perception = Perception(
+        manifest,
+        stream=str(file.path),
+        width=info.width,
+        height=info.height,
+        calibration=calibration,
+        threshold=threshold,
+    )
+    account = account or Account()
+    prepared = _prepared(islice(file.frames(), limit), file, manifest, account)
+    with ahead(prepared, depth=_QUEUE, name="decode") as items:
+        for group in grouped(items, manifest.network.batch):
+            output = infer(engine, manifest, group)
+            for row, item in enumerate(group):
+                yield item.frame, perception.see(item, output, row)
+                progress("run", *_position(item.frame, file))
+    if account.frames_in == 0:
+        raise InputError(file.path, "has no frame that can be decoded", "record or copy it again")
+
+
 def _prepared(
-    frames: Iterable[Frame], file: VideoFile, manifest: Manifest, account: _Account
+    frames: Iterable[Frame], file: VideoFile, manifest: Manifest, account: Account
 ) -> Iterator[Prepared]:
     last = None
     for frame in frames:

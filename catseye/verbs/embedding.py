@@ -41,7 +41,7 @@ def embed(
     from catseye.capture.dataset import open_dataset
     from catseye.pretrain.appearance_training import EmbedConfig
     from catseye.pretrain.appearance_training import embed as run_embed
-    from catseye.pretrain.labels import read_coco
+    from catseye.pretrain.label_formats import read_labels
     from catseye.pretrain.pseudo_tracks import LinkOptions
 
     if images is not None and labels is None:
@@ -60,7 +60,7 @@ def embed(
             run,
             out,
             dataset=open_dataset(dataset) if dataset is not None else None,
-            labels=read_coco(labels) if labels is not None else None,
+            labels=read_labels(labels) if labels is not None else None,
             images=images,
             config=config,
             progress=progress,

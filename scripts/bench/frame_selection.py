@@ -35,7 +35,8 @@ from catseye.console import print_table, progress_bars
 from catseye.files import sha256_of
 from catseye.pretrain.checkpoint import MODEL_FILE
 from catseye.pretrain.finetuning import FinetuneConfig
-from catseye.pretrain.labels import Labels, read_coco
+from catseye.pretrain.label_formats import read_labels
+from catseye.pretrain.labels import Labels
 from catseye.pretrain.selection import SELECTION_FILE, Selection, SelectOptions, select
 
 RESULTS = Path(__file__).with_name("results") / "frame_selection.jsonl"
@@ -101,7 +102,7 @@ def in_two_rounds(trial: Trial, seed: int) -> list[str]:
     first = trial.select(trial.run, trial.count // 2, seed)
     trial.detect("first-round", first, seed)
     folder = trial.work.out / f"selection-first-round-{seed}-{trial.hash_of('first-round')}"
-    every = read_coco(trial.work.stills / "instances_coco.json")
+    every = read_labels(trial.work.stills / "instances_coco.json")
     labels = every.only(first, source="the first round")
     return first + trial.select(folder / "run", trial.count - len(first), seed, labels=labels)
 
@@ -111,7 +112,7 @@ DRAWS: dict[str, Draw] = {"random": at_random, "selected": at_once, "two-rounds"
 
 def measure(trial: Trial, row: str, seed: int) -> dict[str, float]:
     names = DRAWS[row](trial, seed)
-    labelled = read_coco(trial.work.stills / "instances_coco.json").only(names, source=row)
+    labelled = read_labels(trial.work.stills / "instances_coco.json").only(names, source=row)
     boxes = sum(len(image.boxes) for image in labelled.images)
     return {**trial.detect(row, names, seed), "stills": len(names), "boxes": boxes}
 

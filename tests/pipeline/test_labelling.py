@@ -21,7 +21,7 @@ from catseye.model import Detections
 from catseye.pretrain.checkpoint import CheckpointInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
-from catseye.pretrain.labels import read_coco
+from catseye.pretrain.label_formats import read_labels
 from catseye.pretrain.prelabelling import sightings
 from catseye.pretrain.pseudo_labels import TrackRules, pseudo_label
 from catseye.pretrain.selection import Selection
@@ -155,7 +155,7 @@ def test_selected_frames_are_pictures_of_the_footage_and_get_proposals(
         "prelabel", tmp_path / "chosen", "--run", finetuned, "--out", out, "--threshold", "0.0001"
     )
     assert called.code == 0
-    labels = read_coco(out)
+    labels = read_labels(out)
     assert labels.classes == ("car", "truck")
     assert [image.file_name for image in labels.images] == [picked.file_name for picked in selection.pictures]
     assert all(image.boxes[:, 2].max() <= 160 for image in labels.images)
@@ -186,7 +186,7 @@ def test_clips_are_labelled_by_what_lasts(
     options = ("--tracked", "--every-s", "2", "--look-every-s", "0.2", "--threshold", "0.5")
     called = catseye("prelabel", dataset, "--run", "any", "--out", out, *options)
     assert called.code == 0, called.err
-    labels = read_coco(out)
+    labels = read_labels(out)
     clips = open_dataset(dataset).select(split="train")
     assert len(labels.images) == sum(len(np.arange(0, clip.times_s[-1], 2.0)) for clip in clips)
     for image, path in zip(labels.images, labels.pictures(out.parent / "images"), strict=True):
@@ -201,7 +201,7 @@ def test_chosen_frames_are_labelled_by_what_lasts_around_them(
     options = ("--tracked", "--look-every-s", "0.2", "--threshold", "0.5")
     called = catseye("prelabel", tmp_path / "a", "--run", "any", "--out", tmp_path / "labels.json", *options)
     assert called.code == 0, called.err
-    labels = read_coco(tmp_path / "labels.json")
+    labels = read_labels(tmp_path / "labels.json")
     assert len(labels.pictures(tmp_path / "a/images")) == 2
     assert all(image.boxes[~image.crowd].tolist() == [[20, 30, 60, 50]] for image in labels.images)
 

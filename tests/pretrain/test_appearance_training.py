@@ -21,7 +21,7 @@ from catseye.pretrain.describing import describe
 from catseye.pretrain.detection_metrics import Detections
 from catseye.pretrain.detector import Detector, load_detector
 from catseye.pretrain.encoder import Encoder
-from catseye.pretrain.labels import read_coco
+from catseye.pretrain.label_formats import read_labels
 
 WIDTH, HEIGHT, SIDE, FRAMES = 96, 64, 24, 30
 
@@ -164,7 +164,7 @@ def test_stills_teach_by_other_views_of_the_same_picture(run: Path, tmp_path: Pa
     images = [{"id": n, "file_name": f"{n}.png", "width": WIDTH, "height": HEIGHT} for n in range(3)]
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "car"}]}
     (tmp_path / "labels.json").write_text(json.dumps(document))
-    info = embed(run, tmp_path / "out", labels=read_coco(tmp_path / "labels.json"), config=TINY)
+    info = embed(run, tmp_path / "out", labels=read_labels(tmp_path / "labels.json"), config=TINY)
     assert np.isfinite(info.metrics["appearance/loss"]) and info.metrics["appearance/loss"] > 0
     assert (tmp_path / "out/pictures/neighbours.jpg").exists()
     assert not (tmp_path / "out/pseudo_tracks.npz").exists()

@@ -18,7 +18,7 @@ from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.label_formats import read_labels
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.prediction import measure, predict_labelled
-from catseye.pretrain.start import Start
+from catseye.pretrain.start import Start, load_start
 
 TINY = FinetuneConfig(
     encoder="resnet10t", width=96, height=64, steps=4, batch=2, log_every=2, save_every=2, precision="32-true"
@@ -260,9 +260,26 @@ def test_what_cannot_be_trained_on_is_said(labelled: Path, pretrained: Path, tmp
         both = tmp_path / "both.txt"
         both.write_text("3.png\n0.png\n")
         finetune(None, run, labels=labels, train_list=both, test_list=labelled / "test.txt", config=TINY)
-    finetune(None, run, labels=labels, config=replace(TINY, steps=1))
-    with pytest.raises(InputError, match="is a finetune run; give the folder of a pretrain run"):
-        finetune(run, tmp_path / "other", labels=labels, config=TINY)
+    with pytest.raises(InputError, match=r"checkpoint\.json: no such file"):
+        finetune(tmp_path / "other", run, labels=labels, config=TINY)
+
+
+def test_a_fine_tuned_run_goes_on_with_all_it_has_learned(
+    labelled: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    labels = labelled / "labels.json"
+    info = finetune(pretrained, tmp_path / "first", labels=labels, config=TINY)
+    _, learned = load_checkpoint(tmp_path / "first")
+    start = load_start(tmp_path / "first")
+    options = {"embedding_dim": 32, "neck_channels": info.config["neck_channels"], "start": start}
+    again = build_detector("resnet10t", ("car",), **options).state_dict()
+    for name, tensor in learned.items():
+        if not name.startswith("embedding"):
+            assert torch.equal(again[name], tensor), name
+    more = build_detector("resnet10t", ("bus", "car"), **options).state_dict()
+    assert torch.equal(more["head.many.weight"][1], learned["head.many.weight"][0])
+    then = finetune(tmp_path / "first", tmp_path / "second", labels=labels, config=TINY)
+    assert then.depth == info.depth == DepthInfo(metric=True)
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run(labelled: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""How far away what is in a box is, by several cues, each with its own uncertainty."""

@@ -1,0 +1,66 @@
+"""Distance by the depth map: what is seen within a box.
+
+The network gives canonical depth c: what the depth would be were the focal length ``canonical_focal_px``. The
+camera's own depth along its optical axis is c · fx / canonical_focal_px with fx in network pixels, in metres
+where the network learned metres.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catseye.capture.geometry import Letterbox
+from catseye.runtime.ranging.cue import Cue, Float
+from catseye.runtime.ranging.errors import CueErrors
+
+_GRID = 8
+"""Samples a side within a box."""
+_ACROSS, _DOWN = (0.25, 0.75), (0.45, 0.9)
+"""The part of a box that is looked at: its middle, below the windows and above the road."""
+_NORMAL_PER_MAD = 1.4826
+
+
+def depth_at(
+    depth: NDArray[np.float32], boxes_xyxy: Float, box: Letterbox
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Depth of what fills each box, and its spread.
+
+    Args:
+        depth: (h, w) over the whole network frame.
+        boxes_xyxy: (N, 4) in network pixels.
+
+    Returns:
+        Median and standard deviation, (N,) each, over a grid in the lower middle of the box, where the
+        vehicle is and not the road behind it or a neighbour. The deviation is the robust one, by the median
+        of absolute deviations.
+    """
+    limit = (box.left, box.top, box.left + box.scaled_width, box.top + box.scaled_height)
+    x = _within(boxes_xyxy[:, 0], boxes_xyxy[:, 2], _ACROSS, limit[0], limit[2])
+    y = _within(boxes_xyxy[:, 1], boxes_xyxy[:, 3], _DOWN, limit[1], limit[3])
+    height, width = depth.shape
+    cols = np.clip((x * (width / box.width)).astype(np.intp), 0, width - 1)
+    rows = np.clip((y * (height / box.height)).astype(np.intp), 0, height - 1)
+    samples = depth[rows[:, :, None], cols[:, None, :]].reshape(len(boxes_xyxy), _GRID * _GRID)
+    middle = _median(samples)
+    deviation = _NORMAL_PER_MAD * _median(np.abs(samples - middle[:, None]))
+    return middle.astype(np.float32), deviation.astype(np.float32)
+
+
+def by_depth(camera_depth: Float, spread: Float, heights_px: Float, *, errors: CueErrors) -> Cue:
+    """Distance from camera depth (N,) in metres, its relative spread (N,) within boxes of such heights."""
+    variance = errors.depth**2 + (errors.depth_px / np.maximum(heights_px, 1.0)) ** 2 + spread**2
+    return Cue.of(camera_depth, variance)
+
+
+def _median(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of each row of an even number of samples; a fraction of the time of ``np.median``."""
+    middle = samples.shape[1] // 2
+    parted = np.partition(samples, (middle - 1, middle), axis=1)
+    return np.asarray((parted[:, middle - 1] + parted[:, middle]) / 2)
+
+
+def _within(low: Float, high: Float, part: tuple[float, float], first: int, last: int) -> Float:
+    """Coordinates (N, _GRID) spread over a part of the spans from ``low`` to ``high``."""
+    share = np.linspace(*part, _GRID)
+    return np.clip(low[:, None] + (high - low)[:, None] * share, first, last - 1)

@@ -1,0 +1,57 @@
+"""Which edges of a box are the object's own, and which are where something cuts it off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catseye.capture.geometry import Letterbox
+from catseye.runtime.ranging.cue import Float
+
+Flags = NDArray[np.bool_]
+
+_BORDER_PX = 1.0
+_BORDER_SHARE = 0.02
+"""How near to the picture's border an edge counts as on it: in network pixels, and as a share of the box."""
+_NEARER_SHARE = 0.1
+"""By how much of a box's height another must end below it to stand before it."""
+_COVERED = 0.35
+"""Share of a bottom edge that another box must cover to hide it."""
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """(N,) each: whether an edge says nothing of the object.
+
+    Args:
+        sides: the left or the right edge lies on the picture's border.
+        top: the same of the top edge.
+        bottom: the same of the bottom edge, or another box stands before it.
+    """
+
+    sides: Flags
+    top: Flags
+    bottom: Flags
+
+
+def cut_off(boxes_xyxy: Float, box: Letterbox) -> CutOff:
+    """Edges of boxes (N, 4) in network pixels that are not the object's own."""
+    left, top, right, bottom = boxes_xyxy.T
+    margin_x = _BORDER_PX + _BORDER_SHARE * (right - left)
+    margin_y = _BORDER_PX + _BORDER_SHARE * (bottom - top)
+    return CutOff(
+        sides=(left < box.left + margin_x) | (right > box.left + box.scaled_width - margin_x),
+        top=top < box.top + margin_y,
+        bottom=(bottom > box.top + box.scaled_height - margin_y) | hidden_bottoms(boxes_xyxy),
+    )
+
+
+def hidden_bottoms(boxes_xyxy: Float) -> Flags:
+    """Which boxes (N, 4) have a bottom edge that is hidden by a box that ends below it, and so is nearer."""
+    left, top, right, bottom = boxes_xyxy.T
+    nearer = bottom[None] > bottom[:, None] + _NEARER_SHARE * (bottom - top)[:, None]
+    before = nearer & (top[None] < bottom[:, None])
+    shared = np.minimum(right[None], right[:, None]) - np.maximum(left[None], left[:, None])
+    return np.asarray((before & (shared > _COVERED * (right - left)[:, None])).any(axis=1))

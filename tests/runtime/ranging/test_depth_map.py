@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from standing_boxes import BOX, ERRORS
+
+from catseye.runtime.ranging.depth_map import by_depth, depth_at
+
+
+def test_spread_within_the_box() -> None:
+    depth = np.random.default_rng(0).normal(20.0, 2.0, (48, 80)).astype(np.float32)
+    middle, deviation = depth_at(depth, np.array([[40.0, 40.0, 280.0, 150.0]]), BOX)
+    assert middle == pytest.approx([20.0], abs=1.0)
+    assert deviation == pytest.approx([2.0], rel=0.35)
+
+
+def test_the_road_and_sky_behind_a_vehicle_do_not_count() -> None:
+    depth = np.full((48, 80), 80.0, np.float32)
+    depth[22:30, 12:19] = 15.0
+    middle, deviation = depth_at(depth, np.array([[44.0, 82.0, 80.0, 120.0]]), BOX)
+    assert middle == pytest.approx([15.0]) and deviation == pytest.approx([0.0])
+
+
+def test_errors_of_the_map_the_box_and_its_height_add_up() -> None:
+    cue = by_depth(np.array([12.0]), np.array([0.1]), np.array([10.0]), errors=ERRORS)
+    assert np.exp(cue.log_m) == pytest.approx([12.0])
+    assert cue.variance == pytest.approx([0.3**2 + (2.0 / 10.0) ** 2 + 0.1**2])
