@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from catseye.console import configure_logging, describe, error_console, output_console
-from catseye.verbs import dataset, demonstration, deployment, footage, recording, training
+from catseye.verbs import dataset, demonstration, deployment, footage, labels, recording, training
 from catseye.version import __version__
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(deployment.keys_app, name="keys")
+app.add_typer(labels.labels_app, name="labels")
 
 
 @dataclass
