@@ -16,6 +16,7 @@ _SMALLEST_HEAT = 0.1
 _CENTRE = 0.25
 _SMALLEST_REACH = 1.0 * STRIDE
 _IOU_SHARE = 0.5
+_BOXES_AT_ONCE = 1024
 
 
 class Heat(NamedTuple):
@@ -106,8 +107,11 @@ def one_to_one(boxes: Tensor, classes: Tensor, probabilities: Tensor, predicted:
 def inside(boxes: Tensor, *, height: int, width: int) -> Tensor:
     """Cells whose centre is in any of the boxes (N, 4): (h, w) bool."""
     x, y = cell_centres(height, width, device=boxes.device)
-    left, top, right, bottom = boxes[:, :, None, None].unbind(1)
-    return ((x >= left) & (x < right) & (y >= top) & (y < bottom)).any(dim=0)
+    covered = torch.zeros(height, width, dtype=torch.bool, device=boxes.device)
+    for part in torch.split(boxes, _BOXES_AT_ONCE):
+        left, top, right, bottom = part[:, :, None, None].unbind(1)
+        covered |= ((x >= left) & (x < right) & (y >= top) & (y < bottom)).any(dim=0)
+    return covered
 
 
 def _near_centre(boxes: Tensor, height: int, width: int) -> Tensor:

@@ -54,9 +54,9 @@ def labelled_pictures(labels: Labels, folder: Path) -> tuple[Path, ...]:
     def first(row: int) -> str:
         (width, height), (told_width, told_height) = sizes[row], told[row]
         name = labels.images[row].file_name
-        return f"{name!r}, which is {width}x{height} and not {told_width}x{told_height}"
+        return f"{name!r} is {width}x{height}, but its labels are for {told_width}x{told_height}"
 
     wrong = [size != other for size, other in zip(sizes, told, strict=True)]
-    fault = "are not of the size that its labels are for"
+    fault = "are of another size"
     refuse(wrong, labels.path, f"pictures in {folder}", fault, first, "give the pictures that were labelled")
     return paths

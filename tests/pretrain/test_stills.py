@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from catseye.errors import InputError
+from catseye.pretrain.assignment import inside
 from catseye.pretrain.augment import Still
 from catseye.pretrain.labels import LabelledImage, Labels
 from catseye.pretrain.stills import Draw, batches, draw_batch, load_stills, to_target
@@ -49,7 +50,9 @@ def test_pictures_that_do_not_fit_their_labels_are_named(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"a.jpg: is not a readable picture"):
         load_stills(labels("a.jpg"), tmp_path, width=96, height=64)
     cv2.imwrite(str(tmp_path / "b.png"), np.zeros((40, 80, 3), dtype=np.uint8))
-    with pytest.raises(InputError, match=r"b.png: is 80x40, but its labels are for 80x48"):
+    with pytest.raises(
+        InputError, match=r"1 of 1 pictures .* first 'b.png' is 80x40, but its labels are for 80x48"
+    ):
         load_stills(labels("b.png"), tmp_path, width=96, height=64)
 
 
@@ -96,3 +99,18 @@ def test_every_still_is_seen_once_before_any_is_seen_twice_whatever_the_processe
         for target in draw_batch(stills, Draw(64, 64, 3, 1.3, seed=0, rank=rank, world=2), step).targets
     ]
     assert sorted(seen) == list(range(12)) and seen != sorted(seen)
+
+
+def test_of_very_many_objects_the_largest_are_asked_for_and_the_others_ignored() -> None:
+    count = 100_000
+    side = np.linspace(4, 8, count, dtype=np.float32)
+    boxes = np.stack([np.zeros(count), np.zeros(count), side, side], axis=1).astype(np.float32)
+    ignored = np.zeros(count, dtype=bool)
+    ignored[-1] = True
+    still = Still(np.zeros((64, 96, 3), np.uint8), boxes, np.zeros(count, np.int32), ignored)
+    target = to_target(still)
+    assert len(target.boxes) == len(target.classes) == 1000 and len(target.ignored) == count - 1000
+    np.testing.assert_array_equal(np.sort(target.boxes[:, 2].numpy()), side[-1001:-1])
+    assert ignored.sum() == 1
+    covered = inside(target.ignored, height=8, width=12)
+    assert covered.sum() == 1 and covered[0, 0]
