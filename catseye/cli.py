@@ -15,6 +15,7 @@ from catseye.verbs import (
     embedding,
     footage,
     labelling,
+    labels,
     recording,
     training,
     wrapping,
@@ -54,6 +55,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(deployment.keys_app, name="keys")
+app.add_typer(labels.labels_app, name="labels")
 
 
 @dataclass

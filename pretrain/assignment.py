@@ -16,6 +16,7 @@ _SMALLEST_HEAT = 0.1
 _CENTRE = 0.25
 _SMALLEST_REACH = 1.0 * STRIDE
 _IOU_SHARE = 0.5
+_BOXES_AT_ONCE = 1024
 
 
 class Heat(NamedTuple):
@@ -119,8 +120,11 @@ def inside(boxes: Tensor, *, height: int, width: int, least: float = 0.0) -> Ten
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
         half = ((boxes[:, 2:] - boxes[:, :2]) / 2).clamp(min=least / 2)
         boxes = torch.cat((centre - half, centre + half), dim=1)
-    left, top, right, bottom = boxes[:, :, None, None].unbind(1)
-    return ((x >= left) & (x < right) & (y >= top) & (y < bottom)).any(dim=0)
+    covered = torch.zeros(height, width, dtype=torch.bool, device=boxes.device)
+    for part in torch.split(boxes, _BOXES_AT_ONCE):
+        left, top, right, bottom = part[:, :, None, None].unbind(1)
+        covered |= ((x >= left) & (x < right) & (y >= top) & (y < bottom)).any(dim=0)
+    return covered
 
 
 def _near_centre(boxes: Tensor, height: int, width: int) -> Tensor:

@@ -19,11 +19,13 @@ from catseye.errors import InputError
 from catseye.pretrain.augment import Still, vary
 from catseye.pretrain.detection_loss import Target
 from catseye.pretrain.labels import LabelledImage, Labels
+from catseye.pretrain.picture_size import labelled_pictures
 from catseye.pretrain.repeat_factors import still_at
 from catseye.progress import Progress, silent
 
 _SPARE_RESOLUTION = 1.5
 _AHEAD = 2
+_MOST_OBJECTS = 1000
 
 
 class Batch(NamedTuple):
@@ -97,7 +99,7 @@ def load_stills(
     Raises:
         InputError: a picture is absent or does not fit its labels.
     """
-    paths = labels.pictures(folder)
+    paths = labelled_pictures(labels, folder)
     stills = []
     for label, path in zip(labels.images, paths, strict=True):
         stills.append(_bounded(read_picture(path, label), label, width=width, height=height))
@@ -133,12 +135,16 @@ def draw_batch(pool: StillPool, draw: Draw, step: int) -> Batch:
 
 
 def to_target(still: Still) -> Target:
-    """A still's boxes as tensors."""
+    """A still's boxes as tensors. Of more than a thousand objects the largest are to be found."""
     found = ~still.ignored
+    rows = np.flatnonzero(found)
+    if len(rows) > _MOST_OBJECTS:
+        sides = still.boxes[rows, 2:] - still.boxes[rows, :2]
+        found[rows[np.argsort(-sides.prod(axis=1), kind="stable")[_MOST_OBJECTS:]]] = False
     return Target(
         boxes=torch.from_numpy(still.boxes[found]),
         classes=torch.from_numpy(still.classes[found]).long(),
-        ignored=torch.from_numpy(still.boxes[still.ignored]),
+        ignored=torch.from_numpy(still.boxes[~found]),
         weights=None if still.weights is None else torch.from_numpy(still.weights[found]),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from catseye.errors import InputError
+from catseye.pretrain.assignment import inside
 from catseye.pretrain.augment import Still
 from catseye.pretrain.labels import LabelledImage, Labels
 from catseye.pretrain.stills import Draw, StillPool, batches, draw_batch, load_stills, to_target
@@ -51,7 +52,9 @@ def test_pictures_that_do_not_fit_their_labels_are_named(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"a.jpg: is not a readable picture"):
         load_stills(labels("a.jpg"), tmp_path, width=96, height=64)
     cv2.imwrite(str(tmp_path / "b.png"), np.zeros((40, 80, 3), dtype=np.uint8))
-    with pytest.raises(InputError, match=r"b.png: is 80x40, but its labels are for 80x48"):
+    with pytest.raises(
+        InputError, match=r"1 of 1 pictures .* first 'b.png' is 80x40, but its labels are for 80x48"
+    ):
         load_stills(labels("b.png"), tmp_path, width=96, height=64)
 
 
@@ -123,3 +126,18 @@ def test_rare_stills_come_more_often() -> None:
     draw = Draw(64, 64, batch=4, zoom=1.0, seed=0)
     seen = sorted(len(t.boxes) + len(t.ignored) for t in draw_batch(pool, draw, 0).targets)
     assert seen == [0, 1, 2, 2]
+
+
+def test_of_very_many_objects_the_largest_are_asked_for_and_the_others_ignored() -> None:
+    count = 100_000
+    side = np.linspace(4, 8, count, dtype=np.float32)
+    boxes = np.stack([np.zeros(count), np.zeros(count), side, side], axis=1).astype(np.float32)
+    ignored = np.zeros(count, dtype=bool)
+    ignored[-1] = True
+    still = Still(np.zeros((64, 96, 3), np.uint8), boxes, np.zeros(count, np.int32), ignored)
+    target = to_target(still)
+    assert len(target.boxes) == len(target.classes) == 1000 and len(target.ignored) == count - 1000
+    np.testing.assert_array_equal(np.sort(target.boxes[:, 2].numpy()), side[-1001:-1])
+    assert ignored.sum() == 1
+    covered = inside(target.ignored, height=8, width=12)
+    assert covered.sum() == 1 and covered[0, 0]

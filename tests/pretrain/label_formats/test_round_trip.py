@@ -116,7 +116,7 @@ def assert_same(found: Labels, wanted: Labels, *, within_px: float) -> None:
             np.testing.assert_allclose(same.scores, image.scores, rtol=1e-6, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None, phases=PHASES)
+@settings(max_examples=30, deadline=None, phases=PHASES)
 @given(some_labels(), st.sampled_from(["coco", "cvat"]))
 def test_coco_and_cvat_give_back_everything_exactly(labels: Labels, form: Form) -> None:
     with pictures_of(labels) as (folder, images):
@@ -125,7 +125,7 @@ def test_coco_and_cvat_give_back_everything_exactly(labels: Labels, form: Form) 
     assert found.digest() == labels.digest()
 
 
-@settings(max_examples=60, deadline=None, phases=PHASES)
+@settings(max_examples=20, deadline=None, phases=PHASES)
 @given(some_labels(crowd=False))
 def test_yolo_gives_back_boxes_to_within_a_thousandth_of_a_pixel(labels: Labels) -> None:
     try:
@@ -139,7 +139,7 @@ def test_yolo_gives_back_boxes_to_within_a_thousandth_of_a_pixel(labels: Labels)
     assert_same(found, labels, within_px=YOLO_DIGITS_PX)
 
 
-@settings(max_examples=25, deadline=None, phases=PHASES)
+@settings(max_examples=8, deadline=None, phases=PHASES)
 @given(some_labels(crowd=False), st.permutations(FORMS))
 def test_one_format_after_another(labels: Labels, forms: list[Form]) -> None:
     named = replace(
