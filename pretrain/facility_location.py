@@ -98,9 +98,9 @@ def choose(crowd: Crowd, budget: int, *, known: Known | None = None, seed: int =
     chosen: list[Choice] = []
     fresh = np.ones(len(crowd), dtype=bool)
     while len(chosen) < budget and alive.any():
-        factor = np.where(alive, crowd.worth * _evenness(crowd, counts, budget), -1)
+        factor = crowd.worth * _evenness(crowd, counts, budget)
         while True:
-            values = factor * bound
+            values = np.where(alive, factor * bound, -1)
             best = int(order[np.argmax(values[order])])
             if fresh[best]:
                 break

@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 
 from catseye.errors import UsageError
 
+_SAME, _WITHIN = 0.6, 0.6
+"""Overlap (IoU) of two kept boxes, and share of a box in doubt within a kept one, from which on both are of
+one vehicle."""
+
 Index = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -126,13 +130,38 @@ def pseudo_label(seen: Sightings, times_s: NDArray[np.float64], rules: TrackRule
                 crowd=(missed_s > rules.fill_s) | (verdict is Verdict.DOUBTFUL),
             )
         )
-    return PseudoBoxes(
-        frame=np.concatenate([part.frame for part in parts]),
-        boxes=np.concatenate([part.boxes for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-        classes=np.concatenate([part.classes for part in parts]),
-        crowd=np.concatenate([part.crowd for part in parts]),
+    return without_doubles(
+        PseudoBoxes(
+            frame=np.concatenate([part.frame for part in parts]),
+            boxes=np.concatenate([part.boxes for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            classes=np.concatenate([part.classes for part in parts]),
+            crowd=np.concatenate([part.crowd for part in parts]),
+        )
     )
+
+
+def without_doubles(labels: PseudoBoxes) -> PseudoBoxes:
+    """Leave one box to a vehicle: not two kept ones that overlap mostly, of which the surer stays, nor one in
+    doubt that lies mostly within a kept one, since training is to learn that there is no second."""
+    # Kept ones first, the surest first: each is held against those before it.
+    order = np.lexsort((-labels.scores, labels.crowd))
+    stays: list[int] = []
+    kept: dict[int, list[int]] = {}
+    for row in order.tolist():
+        box, before = labels.boxes[row], kept.setdefault(int(labels.frame[row]), [])
+        shared, areas = _shared(box[None], labels.boxes[before])
+        own = (box[2:] - box[:2]).prod()
+        if labels.crowd[row]:
+            double = (shared >= _WITHIN * own).any()
+        else:
+            double = (shared >= _SAME * (own + areas - shared)).any()
+        if not double:
+            stays.append(row)
+            if not labels.crowd[row]:
+                before.append(row)
+    rows = np.sort(np.array(stays, dtype=np.int64))
+    return PseudoBoxes(*(getattr(labels, name)[rows] for name in PseudoBoxes.__dataclass_fields__))
 
 
 def judge(track: Sightings, times_s: NDArray[np.float64], rules: TrackRules) -> Verdict:
@@ -231,7 +260,14 @@ def _nothing() -> PseudoBoxes:
 
 def _overlap(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
     """IoU (N,) of boxes (N, 4) pair by pair."""
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = np.maximum(sides, 0).prod(axis=1)
-    areas = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1)
+    shared, areas = _shared(a, b)
+    areas = areas + (a[:, 2:] - a[:, :2]).prod(axis=1)
     return np.asarray(shared / np.maximum(areas - shared, np.finfo(np.float32).tiny))
+
+
+def _shared(
+    a: NDArray[np.floating], b: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """The area (N,) that boxes have in common with boxes b (N, 4), and the areas (N,) of those."""
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    return np.maximum(sides, 0).prod(axis=1), (b[:, 2:] - b[:, :2]).prod(axis=1)

@@ -107,5 +107,12 @@ def test_the_same_seed_chooses_the_same_and_decides_between_equals() -> None:
     assert all(sorted(index % 4 for index in pick) == [0, 1, 2, 3] for pick in picks)
 
 
+def test_what_adds_nothing_is_chosen_last_and_once() -> None:
+    features = np.eye(3, dtype=np.float32)[[0, 0, 0, 1]]
+    chosen = choose(crowd_of(features), 9)
+    assert sorted(choice.index for choice in chosen) == [0, 1, 2, 3]
+    assert [choice.gain for choice in chosen] == [3, 1, 0, 0]
+
+
 def test_nothing_is_chosen_of_nothing() -> None:
     assert choose(crowd_of(np.zeros((0, 4), dtype=np.float32)), 3) == []

@@ -88,14 +88,30 @@ def test_where_a_vehicle_was_missed_for_long_it_is_in_doubt() -> None:
 
 
 def test_of_several_tracks_each_has_its_own_verdict() -> None:
-    seen = together(
-        track(range(15), number=3),
-        track(range(15), score=0.3, number=1),
-        track(range(2), score=0.2, number=7),
-    )
+    weak = track(range(15), score=0.3, number=1)
+    below = replace(weak, boxes=weak.boxes + np.float32([0, 30, 0, 30]))
+    seen = together(track(range(15), number=3), below, track(range(2), score=0.2, number=7))
     labels = pseudo_label(seen, TIMES, RULES)
     assert np.count_nonzero(~labels.crowd) == 15 and np.count_nonzero(labels.crowd) == 15
     assert labels.scores[labels.crowd] == pytest.approx(0.3)
+
+
+def test_a_vehicle_that_was_followed_twice_has_one_box() -> None:
+    seen = track(range(15), number=1)
+    larger = replace(track(range(15), score=0.7, number=2), boxes=seen.boxes + np.float32([-1, -1, 1, 1]))
+    labels = pseudo_label(together(larger, seen), TIMES, RULES)
+    assert labels.scores == pytest.approx(0.8)
+    assert labels.frame.tolist() == list(range(15))
+    beside = replace(larger, boxes=seen.boxes + np.float32([15, 0, 15, 0]))
+    assert len(pseudo_label(together(beside, seen), TIMES, RULES).frame) == 30
+
+
+def test_what_is_in_doubt_within_a_vehicle_is_left_out() -> None:
+    seen = track(range(15), number=1)
+    part = replace(track(range(15), score=0.3, number=2), boxes=seen.boxes + np.float32([12, 2, 4, -2]))
+    assert not pseudo_label(together(part, seen), TIMES, RULES).crowd.any()
+    away = replace(part, boxes=seen.boxes + np.float32([15, 0, 15, 0]))
+    assert pseudo_label(together(away, seen), TIMES, RULES).crowd.sum() == 15
 
 
 def test_detections_of_no_track_stand_alone() -> None:

@@ -18,6 +18,7 @@ from catseye.capture.clips import CorruptClip
 from catseye.errors import InputError, UsageError
 from catseye.pretrain import clip_pictures, frame_pool
 from catseye.pretrain.checkpoint import CheckpointInfo, save_checkpoint
+from catseye.pretrain.detection_head import HeadOutputs, cell_centres
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.frame_features import Eye, Looks, look_at, standardised
@@ -262,6 +263,18 @@ def test_frames_of_clips_can_be_found_again(pretrained: Path, dataset: Any, tmp_
     assert document["dataset_fingerprint"] == dataset.fingerprint
 
 
+def test_the_originals_of_a_blurred_dataset_are_never_read(
+    pretrained: Path, dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(dataset: Any) -> None:
+        raise AssertionError("the originals show what the shards hide")
+
+    monkeypatch.setattr(clip_pictures, "FullFrameReader", opened)
+    blurred = replace(dataset, info=Info(redaction="faces"))
+    selection = select(blurred, pretrained, tmp_path / "out", SelectOptions(budget=2))
+    assert [picked.taken_from for picked in selection.pictures] == ["shard", "shard"]
+
+
 def test_clips_of_other_splits_are_left_unless_asked_for(
     pretrained: Path, dataset: Any, tmp_path: Path
 ) -> None:
@@ -308,3 +321,26 @@ def test_features_that_hardly_vary_do_not_count() -> None:
     assert np.linalg.norm(unit, axis=1) == pytest.approx(1, abs=1e-5)
     assert (unit[:, 3] == 0).all()
     assert np.abs(unit.mean(axis=0)).max() < 0.2
+
+
+class BrightCells:
+    """Stands in for a detector: sees a thing of eight pixels wherever it is bright, mirrored or not."""
+
+    def neck(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        return maps[0]
+
+    def head(self, x: torch.Tensor) -> HeadOutputs:
+        logits = 20 * (x.mean(dim=1, keepdim=True) - 0.5)
+        across, down = torch.broadcast_tensors(*cell_centres(x.shape[2], x.shape[3]))
+        boxes = torch.stack([across - 4, down - 4, across + 4, down + 4]).expand(len(x), -1, -1, -1)
+        return HeadOutputs(logits, logits, boxes)
+
+
+def test_a_detector_that_sees_the_same_in_a_mirror_is_in_no_doubt_by_it() -> None:
+    eye = Eye(Shrunk(), BrightCells(), 64, 32)  # type: ignore[arg-type]  # stand in for networks
+    picture = np.full((32, 64, 3), 20, dtype=np.uint8)
+    picture[8:12, 4:8] = picture[20:24, 44:48] = 250
+    picture[16:20, 16:20] = 135
+    (doubt,) = look_at(eye, [picture]).doubts
+    assert doubt.mirrored < 0.01
+    assert 0.2 < doubt.unsure < 0.5
