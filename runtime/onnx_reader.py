@@ -19,15 +19,19 @@ OPSETS = range(17, 22)
 """Versions of the ONNX operator set that every engine here reads."""
 
 _OPERATOR_NAMES = """
-Add ArgMax AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv ConvTranspose DequantizeLinear
-Div Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements Gemm GlobalAveragePool Greater
-GreaterOrEqual HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less
-LessOrEqual Log MatMul Max MaxPool Min Mul Neg Pad Pow PRelu QuantizeLinear Reciprocal ReduceL2 ReduceMax
-ReduceMean ReduceMin ReduceSum Relu Reshape Resize Round Sigmoid Slice Softmax Softplus Split Sqrt Squeeze
-Sub Tanh TopK Transpose Unsqueeze Where
+Add And ArgMax AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv ConvTranspose Cos
+DequantizeLinear Div Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements Gemm GlobalAveragePool
+Greater GreaterOrEqual GridSample HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization
+LeakyRelu Less LessOrEqual Log MatMul Max MaxPool Min Mod Mul Neg Not Or Pad Pow PRelu QuantizeLinear
+Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Round Sigmoid Sin Slice
+Softmax Softplus Split Sqrt Squeeze Sub Tanh TopK Transpose Unsqueeze Where Xor
 """
 OPERATORS = frozenset(_OPERATOR_NAMES.split())
-"""Operators a graph may use: without control flow, and without any that allocates at will."""
+"""Operators a graph may use: without control flow, and without any that allocates at will.
+
+Graphs of our own have no GridSample, which TensorRT has miscomputed; wrapped transformers cannot do without,
+and a plan is good only where the proof says so.
+"""
 
 MAX_TENSOR_BYTES = 1 << 29
 _MAX_NODES = 20_000

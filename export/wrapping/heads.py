@@ -116,6 +116,13 @@ def _detr_joined(b: Builder, layout: Layout, size: np.ndarray) -> Candidates:
     return ByClass(boxes, b.columns(output, 4, 4 + _classes(layout)), lambda best: best)
 
 
+def _detr_picked(b: Builder, layout: Layout, size: np.ndarray) -> Candidates:
+    """Rows of cx cy w h in pictures, score, class: what Ultralytics exports of RT-DETR of late."""
+    (output,) = layout.outputs
+    scores, labels = (b.reshape(b.columns(output, at, at + 1), 1, -1) for at in (4, 5))
+    return ByLabel(_of_picture(b, b.columns(output, 0, 4), size), scores, labels)
+
+
 def _detr_decoded(b: Builder, layout: Layout, size: np.ndarray) -> Candidates:
     """Corners in pixels of the size that the second input names, which is the network's; scores; labels."""
     boxes, scores, labels = layout.outputs
@@ -129,6 +136,7 @@ _DECODES: dict[str, Callable[[Builder, Layout, np.ndarray], Candidates]] = {
     "end_to_end": _end_to_end,
     "detr": _detr,
     "detr_joined": _detr_joined,
+    "detr_picked": _detr_picked,
     "detr_decoded": _detr_decoded,
 }
 

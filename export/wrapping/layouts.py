@@ -13,7 +13,9 @@ from typing import Literal
 from catseye.capture.geometry import Fit
 from catseye.errors import UsageError
 
-Form = Literal["yolox", "fastestdet", "yolo", "end_to_end", "detr", "detr_joined", "detr_decoded"]
+Form = Literal[
+    "yolox", "fastestdet", "yolo", "end_to_end", "detr", "detr_joined", "detr_picked", "detr_decoded"
+]
 """How the outputs are to be read, see ``heads`` for each."""
 
 SIZES_INPUT = "orig_target_sizes"
@@ -51,6 +53,12 @@ class Layout:
     candidates: int
     classes: int | None
     strides: tuple[int, ...] = ()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether a candidate's row is a place in the picture. Queries are ranked by the network, and
+        near-equal ones change places."""
+        return self.form in {"yolox", "fastestdet", "yolo"}
 
 
 Match = Callable[[Sequence[Port], int, int], "Layout | None"]
@@ -125,17 +133,29 @@ def _detr(outputs: Sequence[Port], width: int, height: int) -> Layout | None:
         if len(queries) == 2 and named["scores"].shape == queries and named["boxes"].shape == (*queries, 4):
             return Layout("detr_decoded", ("boxes", "scores", "labels"), queries[1], None)
         return None
+    if len(outputs) == 1 and len(outputs[0].shape) == 3 and outputs[0].shape[2] == 6:
+        return Layout("detr_picked", (outputs[0].name,), outputs[0].shape[1], None)
     if len(outputs) == 1 and len(outputs[0].shape) == 3 and outputs[0].shape[2] > 4:
         return Layout("detr_joined", (outputs[0].name,), outputs[0].shape[1], outputs[0].shape[2] - 4)
-    boxes = [output for output in outputs if len(output.shape) == 3 and output.shape[2] == 4]
-    logits = [output for output in outputs if len(output.shape) == 3 and output not in boxes]
-    if len(outputs) == 2 and boxes and logits and boxes[0].shape[1] == logits[0].shape[1]:
-        return Layout("detr", (boxes[0].name, logits[0].name), logits[0].shape[1], logits[0].shape[2])
-    return None
+    return _detr_pair(outputs)
+
+
+def _detr_pair(outputs: Sequence[Port]) -> Layout | None:
+    if len(outputs) != 2 or any(len(output.shape) != 3 for output in outputs):
+        return None
+    # With four classes logits have the shape of boxes, and only the name tells.
+    boxes, logits = sorted(
+        outputs, key=lambda output: (output.shape[2] != 4, "box" not in output.name.lower())
+    )
+    if boxes.shape[2] != 4 or boxes.shape[1] != logits.shape[1]:
+        return None
+    if logits.shape[2] == 4 and "box" not in boxes.name.lower():
+        return None
+    return Layout("detr", (boxes.name, logits.name), logits.shape[1], logits.shape[2])
 
 
 _DETR_SAYS = (
-    "logits 1xQxC with boxes 1xQx4, or one output 1xQx(4+C), or labels and scores 1xQ with boxes 1xQx4"
+    "logits 1xQxC with boxes 1xQx4, one output 1xQx(4+C) or 1xQx6, or labels and scores 1xQ with boxes 1xQx4"
 )
 _YOLO_SAYS = "one output 1x(4+C)xN, with N the cells at strides 8, 16 and 32"
 _ALL = (

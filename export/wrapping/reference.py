@@ -57,7 +57,7 @@ def run_original(
         if labels is None:
             scores, classes = _merge(values, class_map)
         else:
-            scores, classes = _relabel(values, labels.astype(np.int64), class_map, original)
+            scores, classes = _relabel(values, labels, class_map, original)
         found.append(Found(boxes, scores, classes))
     return found
 
@@ -123,6 +123,11 @@ def _detr_joined(outputs: list[Float], original: Original, layout: Layout) -> De
     return _scaled(rows[:, :4], original), rows[:, 4:], None
 
 
+def _detr_picked(outputs: list[Float], original: Original, layout: Layout) -> Decoded:
+    (rows,) = outputs
+    return _scaled(rows[:, :4], original), rows[:, 4], rows[:, 5]
+
+
 def _detr_decoded(outputs: list[Float], original: Original, layout: Layout) -> Decoded:
     boxes, scores, labels = outputs
     return boxes, scores, labels
@@ -135,6 +140,7 @@ _DECODES: dict[str, Callable[[list[Float], Original, Layout], Decoded]] = {
     "end_to_end": _end_to_end,
     "detr": _detr,
     "detr_joined": _detr_joined,
+    "detr_picked": _detr_picked,
     "detr_decoded": _detr_decoded,
 }
 
@@ -145,12 +151,16 @@ def _merge(values: Float, class_map: ClassMap) -> tuple[Float, NDArray[np.int32]
 
 
 def _relabel(
-    scores: Float, labels: NDArray[np.int64], class_map: ClassMap, original: Original
+    scores: Float, labels: Float, class_map: ClassMap, original: Original
 ) -> tuple[Float, NDArray[np.int32]]:
+    if (odd := labels[labels != np.round(labels)]).size:
+        raise InputError(
+            original.path, f"gives {odd[0]:.3g} for a class's index", "give the decoder that it is of"
+        )
     if (unnamed := labels[(scores > 0) & (labels >= class_map.total)]).size:
         raise InputError(
             original.path,
-            f"gives class {unnamed[0]}, and {class_map.total} are named",
+            f"gives class {unnamed[0]:.0f}, and {class_map.total} are named",
             "give --classes FILE with a name for each",
         )
     classes, kept = np.zeros(len(labels), dtype=np.int32), np.zeros(len(labels), dtype=bool)
