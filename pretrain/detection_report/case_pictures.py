@@ -18,6 +18,7 @@ from catseye.pretrain.stills import read_picture
 
 LABELLED, FOUND, CASE = (80, 210, 110), (90, 160, 255), (255, 70, 90)
 _AROUND = 3.0
+_ASPECT = 16 / 9
 _LEAST_PX = 96
 _SHOWN_WIDTH = 320
 
@@ -46,9 +47,10 @@ def case_pictures(
 
 
 def window(box: NDArray[np.float32], *, width: int, height: int) -> tuple[int, int, int, int]:
-    """Corners of a part of a picture (height, width) with the box amid it, three times as large."""
-    sides = np.maximum((box[2:] - box[:2]) * _AROUND, _LEAST_PX).round().astype(int)
-    sides = np.minimum(sides, (width, height))
+    """Corners of a part of a picture (height, width), of 16:9, with the box amid it, a third as large."""
+    wide, tall = ((box[2:] - box[:2]) * _AROUND).tolist()
+    side = max(wide, tall * _ASPECT, _LEAST_PX)
+    sides = np.minimum((round(side), round(side / _ASPECT)), (width, height))
     first = ((box[:2] + box[2:]) / 2 - sides / 2).round().astype(int)
     left, top = (int(v) for v in np.clip(first, 0, np.array([width, height]) - sides))
     return left, top, left + int(sides[0]), top + int(sides[1])

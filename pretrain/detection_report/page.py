@@ -64,7 +64,8 @@ def _classes(classes: Sequence[ClassFigures]) -> str:
         (c.name, f"{c.objects:,}", _value(c.ap50), _value(c.ap), _value(c.precision), _value(c.recall))
         for c in classes
     ]
-    return _table(("class", "objects", "AP50", "AP", "precision", "recall"), rows)
+    table = _table(("class", "objects", "AP50", "AP", "precision", "recall"), rows)
+    return f"<div class='panel'>{table}</div>"
 
 
 def _bands(report: DetectionReport) -> str:
@@ -86,8 +87,8 @@ def _curves(classes: Sequence[ClassFigures]) -> str:
     over_score = {c.name: [(score, _f1(p, r)) for r, p, score in reversed(c.curve)] for c in shown}
     drawn = grid(
         (
-            line_chart("Precision", over_recall, x_label="recall at IoU 0.5"),
-            line_chart("F1", over_score, x_label="least score that counts"),
+            line_chart("Precision", over_recall, x_label="recall at IoU 0.5", x_text="{:.2f}".format),
+            line_chart("F1", over_score, x_label="least score that counts", x_text="{:.2f}".format),
         )
     )
     left_out = len(classes) - len(shown)
@@ -105,8 +106,10 @@ def _confusion(report: DetectionReport) -> str:
     body = []
     for row, (name, counts) in enumerate(zip(names, report.confusion, strict=True)):
         total = max(1, sum(counts))
+        labelled = row < len(report.classes)
         cells = "".join(
-            _shaded(count, count / total, right=row == column) for column, count in enumerate(counts)
+            _shaded(count, count / total if labelled else None, right=row == column)
+            for column, count in enumerate(counts)
         )
         body.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
     return (
@@ -117,9 +120,11 @@ def _confusion(report: DetectionReport) -> str:
     )
 
 
-def _shaded(count: int, share: float, *, right: bool) -> str:
+def _shaded(count: int, share: float | None, *, right: bool) -> str:
     if not count:
         return "<td class='blind'>·</td>"
+    if share is None:
+        return f"<td>{count:,}</td>"
     colour = "80,210,110" if right else "255,70,90"
     return f"<td style='background:rgba({colour},{0.6 * share:.2f})'>{count:,}<small>{share:.0%}</small></td>"
 
