@@ -101,9 +101,9 @@ class Detector(nn.Module):
 
     def embeddings_of(self, rgb: Tensor, features: Sequence[Tensor]) -> Tensor:
         """Descriptors (B, E, h, w) of pictures (B, 3, H, W) of which the encoder has made ``features``."""
-        if isinstance(self.embedding, AppearanceHead):
-            return self.embedding(rgb, features)
-        return self.embedding(features)
+        taught = isinstance(self.embedding, AppearanceHead)
+        maps: Tensor = self.embedding(rgb, features) if taught else self.embedding(features)
+        return maps
 
     def training_outputs(self, rgb: Tensor, *, depths: int) -> TrainingOutputs:
         """The same for teaching, with depth of only the first ``depths`` pictures."""
