@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
 from collections import defaultdict
@@ -35,7 +36,7 @@ from catseye.pretrain.appearance_views import ViewDraw, Views, ViewSampler
 from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, save_checkpoint
 from catseye.pretrain.describing import describe
 from catseye.pretrain.detection_head import NECK_CHANNELS
-from catseye.pretrain.detector import Detector, load_detector
+from catseye.pretrain.detector import EMBEDDING_DIM, Detector, load_detector
 from catseye.pretrain.devices import launch
 from catseye.pretrain.labels import Labels
 from catseye.pretrain.prediction import predict
@@ -46,6 +47,8 @@ from catseye.pretrain.training import Schedule, autocast_type, parameter_groups
 from catseye.pretrain.training_state import RunIdentity, finished_run, load_state, save_state
 from catseye.progress import Progress, silent
 from catseye.version import __version__
+
+_LOG = logging.getLogger(__name__)
 
 TRACKS_FILE = "pseudo_tracks.npz"
 
@@ -167,10 +170,10 @@ def embed(
         assert labels is not None
         scenes = StillScenes(labels, labels.path.parent / "images" if images is None else images)
     torch.manual_seed(config.seed)
-    detector.embedding = AppearanceHead(detector.encoder.channels, start.config["embedding_dim"], width)
-    figures = _train(
-        out, identity, fabric, detector, ViewSampler(scenes, _draw(config, start, fabric)), config, progress
-    )
+    dim = start.config.get("embedding_dim", EMBEDDING_DIM)
+    detector.embedding = AppearanceHead(detector.encoder.channels, dim, width)
+    sampler = ViewSampler(scenes, _draw(config, start, fabric))
+    figures = _train(out, identity, fabric, detector, sampler, config, progress)
     info = start.model_copy(
         update={
             "dataset_fingerprint": identity.dataset_fingerprint,
@@ -199,6 +202,14 @@ def _clip_scenes(
 ) -> ClipScenes:
     """Pseudo-tracks of the dataset's training clips: those of an earlier call, or new ones."""
     known = [dataset.fingerprint, identity.config["detector_sha256"], asdict(config.linking), config.every_s]
+    frames, network = (dataset.info.width, dataset.info.height), (start.width, start.height)
+    if frames[0] < network[0] and frames[1] < network[1]:
+        _LOG.warning(
+            "%s: its frames of %dx%d are smaller than the detector's %dx%d, which finds less in them",
+            dataset.url,
+            *frames,
+            *network,
+        )
     path = out / TRACKS_FILE
     scenes = load_scenes(path, identity=known)
     if scenes is None:

@@ -82,7 +82,8 @@ class ViewSampler:
         self._source, self._draw = source, draw
         tracks = [scene.tracks for scene in source.scenes]
         self._apart = [part.apart() for part in tracks]
-        self._first = np.cumsum([0, *(part.count for part in tracks)])
+        self._first_track = np.cumsum([0, *(part.count for part in tracks)])
+        self._first_box = np.cumsum([0, *(len(part.tracks) for part in tracks)])
         _, self._drives = np.unique([scene.drive for scene in source.scenes], return_inverse=True)
 
     def batches(self, *, first_step: int, steps: int) -> Iterator[Views]:
@@ -116,7 +117,7 @@ class ViewSampler:
 
     def relations(self, scenes: NDArray[np.int64], tracks: NDArray[np.integer]) -> Relations:
         """What is known of boxes (M,) of these scenes and tracks."""
-        numbers = self._first[scenes] + tracks
+        numbers = self._first_track[scenes] + tracks
         same = numbers[:, None] == numbers
         np.fill_diagonal(same, False)
         apart = self._drives[scenes][:, None] != self._drives[scenes]
@@ -126,15 +127,17 @@ class ViewSampler:
         return Relations(torch.from_numpy(same), torch.from_numpy(apart))
 
     def _draw_pair(self, rng: Generator) -> list[tuple[int, int, int]]:
-        """A track and two of its frames, or one of them twice where it has no other; all tracks as likely.
+        """A box, all as likely, and another of its track, or the same where there is none.
 
         Each as scene, track and frame.
         """
-        number = int(rng.integers(self._first[-1]))
-        scene = int(np.searchsorted(self._first, number, side="right")) - 1
-        track, tracks = number - int(self._first[scene]), self._source.scenes[scene].tracks
-        frames = tracks.frames[tracks.tracks == track]
-        return [(scene, track, int(frame)) for frame in rng.choice(frames, 2, replace=len(frames) < 2)]
+        number = int(rng.integers(self._first_box[-1]))
+        scene = int(np.searchsorted(self._first_box, number, side="right")) - 1
+        row, tracks = number - int(self._first_box[scene]), self._source.scenes[scene].tracks
+        others = np.flatnonzero(tracks.tracks == tracks.tracks[row])
+        others = others[others != row] if len(others) > 1 else others
+        track = int(tracks.tracks[row])
+        return [(scene, track, int(tracks.frames[of])) for of in (row, rng.choice(others))]
 
     def _view(self, picture: Image, scene: int, track: int, frame: int, rng: Generator) -> _View:
         """A window around a track's box, zoomed and maybe mirrored, mildly recoloured and maybe blurred."""

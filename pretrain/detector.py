@@ -17,6 +17,9 @@ from catseye.pretrain.detection_head import NECK_CHANNELS, STRIDE, Head, Neck, T
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.tasks.depth import DepthDecoder, canonical_depth
 
+EMBEDDING_DIM = 32
+"""Length of descriptors where nothing else is said."""
+
 _EMBEDDED_LEVEL = 1
 _PROJECTION_SEED = 0
 
@@ -73,7 +76,7 @@ class Detector(nn.Module):
         encoder: Encoder,
         *,
         classes: Sequence[str],
-        embedding_dim: int = 32,
+        embedding_dim: int = EMBEDDING_DIM,
         neck_channels: int = NECK_CHANNELS,
         appearance_width: int | None = None,
     ) -> None:
@@ -98,9 +101,9 @@ class Detector(nn.Module):
 
     def embeddings_of(self, rgb: Tensor, features: Sequence[Tensor]) -> Tensor:
         """Descriptors (B, E, h, w) of pictures (B, 3, H, W) of which the encoder has made ``features``."""
-        inputs = (rgb, features) if isinstance(self.embedding, AppearanceHead) else (features,)
-        embeddings: Tensor = self.embedding(*inputs)
-        return embeddings
+        taught = isinstance(self.embedding, AppearanceHead)
+        maps: Tensor = self.embedding(rgb, features) if taught else self.embedding(features)
+        return maps
 
     def training_outputs(self, rgb: Tensor, *, depths: int) -> TrainingOutputs:
         """The same for teaching, with depth of only the first ``depths`` pictures."""
@@ -177,7 +180,7 @@ def load_detector(run: str | Path) -> tuple[Detector, CheckpointInfo]:
     detector = Detector(
         Encoder(info.encoder),
         classes=info.classes,
-        embedding_dim=info.config.get("embedding_dim", 32),
+        embedding_dim=info.config.get("embedding_dim", EMBEDDING_DIM),
         neck_channels=info.config.get("neck_channels", NECK_CHANNELS),
         appearance_width=info.config.get("appearance_width"),
     )

@@ -51,6 +51,7 @@ from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.retrieval_metrics import retrieval
 from catseye.progress import Progress
 from catseye.runtime import Tracker
+from catseye.runtime.association import iou
 
 RESULTS = Path(__file__).with_name("results") / "embedding.jsonl"
 MEASURED = (
@@ -71,7 +72,7 @@ WORLD = World(train_clips=24, held_out_clips=6)
 DETECTOR = FinetuneConfig(
     encoder="resnet10t", width=WIDTH, height=HEIGHT, steps=600, batch=8, crop_width=160, crop_height=96
 )
-EMBEDDING = EmbedConfig(steps=300, batch=8, crop_width=160, crop_height=96, every_s=0.16)
+EMBEDDING = EmbedConfig(steps=500, batch=8, crop_width=160, crop_height=96, every_s=0.16)
 
 TAUGHT, FIXED, FEATURES, MEAN, COLOURS = (
     "taught embedding",
@@ -103,7 +104,7 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Seen:
-    """One frame of a held-out clip: true boxes (V, 4), whose, which are seen well enough to be asked for;
+    """One frame of a held-out clip: true boxes (V, 4), whose, and which are seen well enough to be asked for;
     the same a little off; and what is detected."""
 
     time_s: float
@@ -145,8 +146,9 @@ def watch(video: Path, taught: Detector, fixed: Detector) -> list[Seen]:
     with VideoFile(video, threads=1) as source:
         for number, frame in enumerate(source.frames()):
             rgb = planes_to_rgb(frame.planes)
-            rows = (truth.frame_index == number) & (truth.boxes[:, 3] - truth.boxes[:, 1] >= LEAST_HEIGHT)
+            rows = truth.frame_index == number
             boxes = truth.boxes[rows].astype(np.float64)
+            tall = boxes[:, 3] - boxes[:, 1] >= LEAST_HEIGHT
             off = rng.normal(0, OFF, boxes.shape) * np.tile(boxes[:, 2:] - boxes[:, :2], (1, 2))
             picture = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
             features = taught.encoder(picture)
@@ -159,7 +161,7 @@ def watch(video: Path, taught: Detector, fixed: Detector) -> list[Seen]:
                     time_s=frame.time_s,
                     truth=boxes,
                     ids=truth.track_ids[rows].astype(np.int64),
-                    clear=truth.visibility[rows] >= LEAST_SEEN,
+                    clear=(truth.visibility[rows] >= LEAST_SEEN) & tall,
                     near_truth=Boxes(
                         boxes + off, np.full(len(boxes), 0.9), described(rgb, boxes + off, features, maps)
                     ),
@@ -247,8 +249,15 @@ def tracked(clips: list[list[Seen]], given: str, name: str | None, step: int) ->
             clear = frame.clear
             empty = np.zeros((0, 4)), np.zeros(0)
             truth[case].append(Frame(frame.time_s, *empty, frame.truth[clear], frame.ids[clear]))
-            shown[case].append((tracks.boxes_xyxy.astype(np.float64), tracks.ids))
+            wanted = asked_for(tracks.boxes_xyxy, frame)
+            shown[case].append((tracks.boxes_xyxy[wanted].astype(np.float64), tracks.ids[wanted]))
     return scored(truth, shown)
+
+
+def asked_for(boxes: NDArray[np.float32], frame: Seen) -> NDArray[np.bool_]:
+    """Which boxes are not on a vehicle too small or too hidden to be asked for, and on no other."""
+    overlap = iou(boxes, frame.truth) >= 0.5
+    return overlap[:, frame.clear].any(axis=1) | ~overlap.any(axis=1)
 
 
 def _unseen(clip: list[Seen], *, seed: int) -> list[NDArray[np.bool_]]:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from command_line import Command
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
@@ -153,7 +154,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(run: Path, dataset: Any, tmp_pa
         embed(run, tmp_path / "killed", dataset=dataset, config=replace(TINY, lr=1e-4))
 
 
-def test_stills_teach_by_other_views_of_the_same_picture(run: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def stills(tmp_path: Path) -> Path:
+    """Labels of the first picture of three clips."""
     (tmp_path / "images").mkdir()
     annotations = []
     for number in range(3):
@@ -164,10 +167,28 @@ def test_stills_teach_by_other_views_of_the_same_picture(run: Path, tmp_path: Pa
     images = [{"id": n, "file_name": f"{n}.png", "width": WIDTH, "height": HEIGHT} for n in range(3)]
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "car"}]}
     (tmp_path / "labels.json").write_text(json.dumps(document))
-    info = embed(run, tmp_path / "out", labels=read_labels(tmp_path / "labels.json"), config=TINY)
-    assert np.isfinite(info.metrics["appearance/loss"]) and info.metrics["appearance/loss"] > 0
+    return tmp_path / "labels.json"
+
+
+def test_stills_teach_by_other_views_of_the_same_picture(run: Path, stills: Path, tmp_path: Path) -> None:
+    config = replace(TINY, steps=16, lr=5e-3, log_every=4, save_every=4, batch=4)
+    info = embed(run, tmp_path / "out", labels=read_labels(stills), config=config)
+    lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss"] < lines[0]["loss"] / 2 and info.kind == "finetune"
     assert (tmp_path / "out/pictures/neighbours.jpg").exists()
     assert not (tmp_path / "out/pseudo_tracks.npz").exists()
+
+
+def test_the_verb_leaves_a_run_and_refuses_what_cannot_be(
+    run: Path, stills: Path, tmp_path: Path, catseye: Command
+) -> None:
+    out = tmp_path / "out"
+    called = catseye("embed", run, "--labels", stills, "--out", out, "--steps", 1, "--batch", 2)
+    assert called.code == 0 and "appearance/loss" in called.out
+    assert load_detector(out)[1].config["appearance"]["steps"] == 1
+    assert catseye("embed", run, "--out", out).line.endswith("give one of them")
+    wrong = catseye("embed", run, "--images", tmp_path, "--dataset", tmp_path, "--out", out)
+    assert wrong.code == 2 and "--labels" in wrong.line
 
 
 def test_what_cannot_be_is_refused(run: Path, dataset: Any, tmp_path: Path, monkeypatch: Any) -> None:
