@@ -71,8 +71,9 @@ def build_detector(
     """A detector with the weights of ``start`` where there are any, and random ones elsewhere.
 
     A start that learned objects, or was fine-tuned, has a neck and a head too; they serve where they are of
-    the width asked for. A class that it knows begins as that, another as the mean of those it knows. Only what
-    will be taught takes gradients: depth's coarser outputs never, depth itself only where the start has it.
+    the width asked for. A class that it knows begins as that, another as the mean of those it knows. Only
+    what will be taught takes gradients: depth's coarser outputs never, depth itself only where the start has
+    it.
     """
     detector = Detector(
         Encoder(encoder), classes=classes, embedding_dim=embedding_dim, neck_channels=neck_channels

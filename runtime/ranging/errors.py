@@ -33,7 +33,6 @@ class CueErrors:
         pitch_rad: how a camera of known pitch nods, and the road rises and falls, in radians.
         unknown_pitch_rad: the pitch of a camera of which it is not known, in radians.
         ground: relative error that the place where a vehicle stands has at least.
-        size: relative error of a distance by size, beside the spread of the class.
         depth: relative error of the depth map at a vehicle.
         depth_px: what is added to that for low boxes: divided by the height in network pixels.
         cut: relative error of a size that is taken from a box of which an edge is cut off.
@@ -44,7 +43,6 @@ class CueErrors:
     pitch_rad: float
     unknown_pitch_rad: float
     ground: float
-    size: float
     depth: float
     depth_px: float
     cut: float
@@ -53,12 +51,11 @@ class CueErrors:
 
 ERRORS = CueErrors(
     edges=BoxErrors(px=0.5, share=0.03),
-    pitch_rad=0.0033,
+    pitch_rad=0.0027,
     unknown_pitch_rad=0.03,
-    ground=0.015,
-    size=0.02,
+    ground=0.006,
     depth=0.42,
     depth_px=3.5,
-    cut=0.35,
-    shared=0.1,
+    cut=0.4,
+    shared=0.0,
 )
