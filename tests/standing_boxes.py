@@ -18,8 +18,8 @@ ERRORS = CueErrors(
     ground=0.01,
     depth=0.3,
     depth_px=2.0,
+    depth_near_px=0.0,
     cut=0.35,
-    shared=0.1,
 )
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 BANDS_M = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, 80.0))
 _LEVELS = np.arange(1, 10) / 10
-_ENOUGH = 20
 
 Float = NDArray[np.float64]
 
@@ -76,9 +75,9 @@ def figures_of(measured: Measured) -> Figures | None:
     )
 
 
-def by_range(measured: Measured) -> dict[str, Figures]:
+def by_range(measured: Measured, *, enough: int = 20) -> dict[str, Figures]:
     """Of each band with enough boxes, and of all of them together."""
     bands = {f"{low:g}-{high:g} m": measured.within(low, high) for low, high in BANDS_M}
     bands["all"] = measured.within(BANDS_M[0][0], BANDS_M[-1][1])
-    found = {name: figures_of(part) for name, part in bands.items() if len(part.true_m) >= _ENOUGH}
+    found = {name: figures_of(part) for name, part in bands.items() if len(part.true_m) >= enough}
     return {name: figures for name, figures in found.items() if figures is not None}

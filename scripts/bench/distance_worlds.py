@@ -1,4 +1,4 @@
-"""Boxes of rendered drives with their true distances, measured by any cues; and what fits the cues' errors."""
+"""Boxes of rendered drives with true distances, measured by any cues; and what fits the cues' errors."""
 
 from __future__ import annotations
 
@@ -21,13 +21,10 @@ from catseye.pretrain.tasks.depth import Depth, canonical_depth
 from catseye.runtime.bundle import DepthOutput
 from catseye.runtime.distance import CueName, Ranger
 from catseye.runtime.ranging.errors import BoxErrors, CueErrors
-from catseye.runtime.ranging.known_sizes import Shape, Shapes
-from catseye.runtime.ranging.visibility import cut_off
+from catseye.runtime.ranging.known_sizes import Shapes
 
 _SEEN = 0.4
 """Least visible part of a vehicle that is measured."""
-_CLEAR = 0.95
-_TALL_PX = 12.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,6 @@ class Sample:
     boxes: NDArray[np.float32]
     classes: NDArray[np.int32]
     true_m: Float
-    clear: NDArray[np.bool_]
     depth: NDArray[np.float32] | None = None
 
 
@@ -70,7 +66,6 @@ def read_world(folder: Path, *, width: int, height: int, run: Path | None = None
                     boxes=box.boxes_to_network(truth.boxes[rows]),
                     classes=truth.classes[rows],
                     true_m=truth.distances_m[rows].astype(np.float64),
-                    clear=truth.visibility[rows] >= _CLEAR,
                     depth=None if maps is None else maps[frame],
                 )
             )
@@ -150,54 +145,32 @@ def measure(
     return Measured(true, metres, sigma)
 
 
-def fit_shapes(streams: Sequence[Stream], classes: int) -> list[Shapes]:
-    """Heights and aspects of each class, of vehicles that are seen whole."""
-    rows = []
-    for stream in streams:
-        focal = stream.calibration.network_matrix(stream.box)[1, 1]
-        for sample in stream.samples:
-            width, height = (sample.boxes[:, k + 2] - sample.boxes[:, k] for k in (0, 1))
-            cut = cut_off(sample.boxes.astype(np.float64), stream.box)
-            good = sample.clear & (height > _TALL_PX) & ~(cut.sides | cut.top | cut.bottom)
-            logs = np.log(height * sample.true_m / focal), np.log(width / height)
-            rows.append(np.stack([sample.classes, *logs], axis=1)[good])
-    table = np.concatenate(rows)
-    of_class = [table[table[:, 0] == k, 1:] for k in range(classes)]
-    return [
-        (
-            Shape(
-                height_m=float(np.exp(part[:, 0].mean())),
-                spread=float(part[:, 0].std()),
-                aspect=float(np.exp(part[:, 1].mean())),
-                aspect_spread=float(part[:, 1].std()),
-                share=len(part) / len(table),
-            ),
-        )
-        for part in of_class
-    ]
-
-
 def fit_errors(
     streams: Sequence[Stream],
     start: CueErrors,
     shapes: Sequence[Shapes],
     *,
     depth: DepthOutput | None = None,
+    hidden: BoxErrors | None = None,
 ) -> CueErrors:
-    """The errors under which the true distances are likeliest, each cue by itself, then what they share."""
-    steps: list[tuple[tuple[CueName, ...], tuple[str, ...]]] = [
-        (("ground",), ("pitch_rad", "ground")),
-    ]
-    if depth is not None:
-        steps.append((("depth",), ("depth", "depth_px")))
+    """The errors under which the true distances are likeliest, each cue by itself.
+
+    Args:
+        depth: what depth maps mean, where their errors are to be fitted and not those of the ground.
+        hidden: with edges so far off and hidden parts left out, the error of sizes that are cut is fitted.
+    """
     fitted = start
-    for cues, names in steps:
-        for factors in (np.geomspace(0.3, 3, 5), np.geomspace(0.75, 1.33, 5)):
-            for name in names:
-                values = [getattr(fitted, name) * factor for factor in factors]
-                fitted = _likeliest(streams, fitted, name, values, cues, shapes, depth)
-    used: tuple[CueName, ...] = ("ground", "size") if depth is None else ("depth", "ground", "size")
-    return _likeliest(streams, fitted, "shared", np.arange(0, 0.65, 0.1).tolist(), used, shapes, depth)
+    used: tuple[CueName, ...] = ("ground",) if depth is None else ("depth",)
+    for factors in (np.geomspace(0.3, 3, 5), np.geomspace(0.75, 1.33, 5), np.geomspace(0.9, 1.1, 5)):
+        for name in ("pitch_rad", "ground") if depth is None else ("depth_near_px", "depth", "depth_px"):
+            values = [getattr(fitted, name) * factor for factor in factors]
+            fitted = _likeliest(streams, fitted, name, values, used, shapes, depth)
+    if hidden is not None:
+        left, seen = replace(fitted, edges=hidden), as_detected(streams, hidden, hide=True)
+        values = np.arange(0.1, 0.75, 0.05).tolist()
+        cut = _likeliest(seen, left, "cut", values, ("ground", "size"), shapes, None).cut
+        fitted = replace(fitted, cut=cut)
+    return fitted
 
 
 def _likeliest(
