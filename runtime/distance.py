@@ -120,7 +120,7 @@ class Ranger:
             said.append(by_ground(boxes, cut, K, self._mount, errors=self._errors))
         if "depth" in self._cues and depth is not None and seen is not None:
             said.append(self._by_depth(depth, seen, boxes, size, time_s))
-        fused = fuse(said or [Cue.silent(len(boxes))], shared=self._errors.shared)
+        fused = fuse(said or [Cue.silent(len(boxes))])
         metres = np.exp(fused.log_m)
         with np.errstate(invalid="ignore"):
             sigma = metres * np.sqrt(fused.variance)
@@ -137,9 +137,9 @@ class Ranger:
         cue = by_depth(relative * gain, inside, heights, errors=self._errors)
         if self._depth.metric:
             return cue
-        by_sizes = scale_by_sizes(relative * gain, cue.variance, size)
+        by_sizes = scale_by_sizes(cue, size)
         self._scale.see(self._scale_by_road(depth * np.float32(gain), boxes), by_sizes, time_s=time_s)
-        return Cue.of(relative * gain * self._scale.metres, cue.variance + self._scale.variance)
+        return Cue.of(np.exp(cue.log_m) * self._scale.metres, cue.variance + self._scale.variance)
 
     def _scale_by_road(self, camera_depth: Float, boxes: Double) -> Told | None:
         if self._mount is None or self._K is None:

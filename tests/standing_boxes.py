@@ -16,11 +16,10 @@ ERRORS = CueErrors(
     pitch_rad=0.004,
     unknown_pitch_rad=0.03,
     ground=0.01,
-    size=0.02,
     depth=0.3,
     depth_px=2.0,
+    depth_near_px=0.0,
     cut=0.35,
-    shared=0.1,
 )
 
 

@@ -19,6 +19,8 @@ _GRID = 8
 _ACROSS, _DOWN = (0.25, 0.75), (0.45, 0.9)
 """The part of a box that is looked at: its middle, below the windows and above the road."""
 _NORMAL_PER_MAD = 1.4826
+_LEAST_PX = 4.0
+"""Height below which a box counts as of that height."""
 
 
 def depth_at(
@@ -49,8 +51,9 @@ def depth_at(
 
 def by_depth(camera_depth: Float, spread: Float, heights_px: Float, *, errors: CueErrors) -> Cue:
     """Distance from camera depth (N,) in metres, its relative spread (N,) within boxes of such heights."""
-    variance = errors.depth**2 + (errors.depth_px / np.maximum(heights_px, 1.0)) ** 2 + spread**2
-    return Cue.of(camera_depth, variance)
+    heights_px = np.maximum(heights_px, _LEAST_PX)
+    variance = errors.depth**2 + (errors.depth_px / heights_px) ** 2 + spread**2
+    return Cue.of(camera_depth * np.exp(errors.depth_near_px / heights_px), variance)
 
 
 def _median(samples: NDArray[np.float32]) -> NDArray[np.float32]:

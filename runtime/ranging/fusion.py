@@ -1,8 +1,8 @@
 """Several cues to one distance: weighted by inverse variance, in the logarithm, and robust.
 
-A cue that disagrees with the one in the middle counts less, as in Huber's estimator (Annals of Mathematical
-Statistics 35, 1964). Where disagreement remains, the error grows by the square root of chi-square per degree
-of freedom, as the Particle Data Group scales errors of measurements that contradict each other.
+A cue with which none of the others agrees counts less, the more so the farther off the nearest is: its weight
+falls with the square of that, as in the redescending estimators of Huber's "Robust Statistics" (1981). Of two
+that contradict each other, neither is believed much.
 """
 
 from __future__ import annotations
@@ -14,38 +14,25 @@ import numpy as np
 from catseye.runtime.ranging.cue import Cue, Float
 
 _AGREES = 2.0
-"""Standard deviations up to which a cue counts in full."""
+"""Standard deviations of a difference up to which two cues agree."""
 
 
-def fuse(cues: Sequence[Cue], *, shared: float) -> Cue:
-    """Join what several cues say of the same boxes.
-
-    Args:
-        shared: correlation of the errors of any two cues.
-    """
+def fuse(cues: Sequence[Cue]) -> Cue:
+    """Join what several cues, whose errors have nothing to do with each other, say of the same boxes."""
     log_m = np.stack([cue.log_m for cue in cues])
     variance = np.stack([cue.variance for cue in cues])
-    weights = 1 / variance
-    told = weights > 0
-    log_m = np.where(told, log_m, 0.0)
-    start = _weighted_median(log_m, np.where(told, weights, 0.0))
+    weights = 1 / variance / np.maximum(1.0, _alone(log_m, variance) / _AGREES) ** 2
+    total = weights.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        off = np.abs(log_m - start) / np.sqrt(variance + variance.min(axis=0))
-        weights = weights / np.maximum(1.0, np.nan_to_num(off) / _AGREES) ** 2
-        total = weights.sum(axis=0)
-        joined = (weights * log_m).sum(axis=0) / total
-        chi = (weights * (log_m - joined) ** 2).sum(axis=0) / np.maximum(told.sum(axis=0) - 1, 1)
-        # Of n cues of equal weight, each pair correlated by r, the mean's variance is (1 + (n − 1) r) / n.
-        several = total**2 / (weights**2).sum(axis=0)
-        joined_variance = np.maximum(1.0, chi) * (1 + shared * (several - 1)) / total
-    said = told.any(axis=0)
-    return Cue(np.where(said, joined, np.nan), np.where(said, joined_variance, np.inf))
+        return Cue((weights * np.nan_to_num(log_m)).sum(axis=0) / total, 1 / total)
 
 
-def _weighted_median(values: Float, weights: Float) -> Float:
-    """Of each column (C, N): where half of the weight is reached, (N,)."""
-    order = np.argsort(values, axis=0)
-    reached = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
-    row = np.argmax(reached >= reached[-1] / 2, axis=0)
-    place = np.take_along_axis(order, row[None], axis=0)
-    return np.asarray(np.take_along_axis(values, place, axis=0)[0])
+def _alone(log_m: Float, variance: Float) -> Float:
+    """Standard deviations between each of (C, N) and the nearest other cue; 0 where there is no other."""
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(log_m[:, None] - log_m[None]) / np.sqrt(variance[:, None] + variance[None])
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    each = np.arange(len(log_m))
+    apart[each, each] = np.inf
+    nearest = apart.min(axis=1)
+    return np.asarray(np.where(np.isinf(nearest), 0.0, nearest))

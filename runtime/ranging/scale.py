@@ -61,19 +61,16 @@ class Scale:
         self._time_s = time_s
 
 
-def scale_by_sizes(camera_depth: Float, variance: Float, size: Cue) -> Told | None:
-    """Logarithm of metres a unit of ``camera_depth`` (N,), and its variance; None where no size is known.
+def scale_by_sizes(depth: Cue, size: Cue) -> Told | None:
+    """Scale of depth in any unit, by boxes of known size; None where there is none.
 
     All sizes may be off the same way, so that many boxes tell no more than the best of them.
-
-    Args:
-        variance: (N,) of the logarithm of ``camera_depth``.
     """
-    known = np.isfinite(size.log_m) & (camera_depth > 0)
+    known = np.isfinite(size.log_m) & np.isfinite(depth.log_m)
     if not known.any():
         return None
-    logs = size.log_m[known] - np.log(camera_depth[known])
-    spreads = size.variance[known] + variance[known]
+    logs = size.log_m[known] - depth.log_m[known]
+    spreads = size.variance[known] + depth.variance[known]
     order = np.argsort(logs)
     reached = np.cumsum(1 / spreads[order])
     middle = logs[order][np.searchsorted(reached, reached[-1] / 2)]

@@ -74,6 +74,6 @@ def by_size(
     width, height = boxes_xyxy[:, 2] - boxes_xyxy[:, 0], boxes_xyxy[:, 3] - boxes_xyxy[:, 1]
     tall = np.maximum(height, 1.0)
     log_height, variance = table.heights(classes, np.maximum(width, 1.0) / tall)
-    variance = variance + errors.size**2 + 2 * errors.edges.variance(height) / tall**2
+    variance = variance + 2 * errors.edges.variance(height) / tall**2
     variance = variance + np.where(cut.top | cut.bottom, errors.cut**2, 0.0)
     return Cue.of(focal_px * np.exp(log_height) / tall, variance)

@@ -17,6 +17,8 @@ _BORDER_SHARE = 0.02
 """How near to the picture's border an edge counts as on it: in network pixels, and as a share of the box."""
 _NEARER_SHARE = 0.1
 """By how much of a box's height another must end below it to stand before it."""
+_REACHES_SHARE = 0.25
+"""How far above the top of what hides it a box may end, as a share of its height."""
 _COVERED = 0.35
 """Share of a bottom edge that another box must cover to hide it."""
 
@@ -52,6 +54,6 @@ def hidden_bottoms(boxes_xyxy: Float) -> Flags:
     """Which boxes (N, 4) have a bottom edge that is hidden by a box that ends below it, and so is nearer."""
     left, top, right, bottom = boxes_xyxy.T
     nearer = bottom[None] > bottom[:, None] + _NEARER_SHARE * (bottom - top)[:, None]
-    before = nearer & (top[None] < bottom[:, None])
+    before = nearer & (top[None] < bottom[:, None] + _REACHES_SHARE * (bottom - top)[:, None])
     shared = np.minimum(right[None], right[:, None]) - np.maximum(left[None], left[:, None])
     return np.asarray((before & (shared > _COVERED * (right - left)[:, None])).any(axis=1))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from standing_boxes import BOX, ERRORS
@@ -25,3 +27,9 @@ def test_errors_of_the_map_the_box_and_its_height_add_up() -> None:
     cue = by_depth(np.array([12.0]), np.array([0.1]), np.array([10.0]), errors=ERRORS)
     assert np.exp(cue.log_m) == pytest.approx([12.0])
     assert cue.variance == pytest.approx([0.3**2 + (2.0 / 10.0) ** 2 + 0.1**2])
+
+
+def test_low_boxes_are_farther_than_the_map_says() -> None:
+    biased = replace(ERRORS, depth_near_px=3.0)
+    cue = by_depth(np.full(3, 12.0), np.zeros(3), np.array([2.0, 4.0, 30.0]), errors=biased)
+    assert np.exp(cue.log_m) == pytest.approx(12.0 * np.exp([0.75, 0.75, 0.1]))

@@ -62,15 +62,15 @@ def test_without_road_there_is_no_scale() -> None:
 
 
 def test_sizes_give_the_scale_and_one_that_is_off_does_not_spoil_it() -> None:
-    depth = np.array([2.0, 3.0, 5.0, 4.0])
+    depth = Cue.of(np.array([2.0, 3.0, 5.0, 4.0]), np.full(4, 0.01))
     size = Cue.of(np.array([14.0, 21.5, 34.0, 90.0]), np.full(4, 0.01))
-    told = scale_by_sizes(depth, np.full(4, 0.01), size)
+    told = scale_by_sizes(depth, size)
     assert told is not None and np.exp(told.log) == pytest.approx(7.0, rel=0.05)
     assert told.variance > 0.01, "all sizes may be off the same way"
 
 
 def test_without_known_sizes_there_is_no_scale() -> None:
-    assert scale_by_sizes(np.array([2.0]), np.array([0.1]), Cue.silent(1)) is None
+    assert scale_by_sizes(Cue.of(np.array([2.0]), np.array([0.1])), Cue.silent(1)) is None
 
 
 def test_scale_is_smoothed_over_seconds() -> None:
