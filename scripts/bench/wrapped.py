@@ -32,7 +32,8 @@ import catseye
 from catseye.console import print_table, progress_bars
 from catseye.export import wrap
 from catseye.pretrain.detection_metrics import Detections
-from catseye.pretrain.labels import Labels, read_coco, read_image_list
+from catseye.pretrain.label_formats import read_labels
+from catseye.pretrain.labels import Labels, read_image_list
 from catseye.pretrain.prediction import measure
 from catseye.pretrain.stills import read_picture
 from catseye.progress import Progress
@@ -98,7 +99,7 @@ def main() -> int:
     options = parser.parse_args()
     stills = options.data / "detection" / "tusimple_supp_640x360"
     test = stills / "test.txt"
-    labels = read_coco(stills / "instances_coco.json").only(read_image_list(test), source=test)
+    labels = read_labels(stills / "instances_coco.json").only(read_image_list(test), source=test)
     with TemporaryDirectory() as folder, progress_bars() as progress:
         rows = [
             measure_case(

@@ -251,4 +251,4 @@ def test_a_taught_embedding_leaves_with_the_rest(tmp_path: Path) -> None:
     assert bundle.manifest.embedding_dim == 8
     taught = [node for node in graph_of(bundle).graph.node if node.name.startswith("network/embedding/")]
     # Two upsamplings at stride 4 and 8, and what convolves and clips; all else is folded.
-    assert {node.op_type for node in taught} == {"Conv", "Relu", "Add", "Resize"}
+    assert {node.op_type for node in taught} == {"Add", "Concat", "Conv", "Relu", "Resize"}
