@@ -85,7 +85,7 @@ def test_each_kind_of_planted_error_is_found_and_nothing_else() -> None:
     change(5, boxes=out)
 
     suspects = suspicions(images, found)
-    assert rows_of(suspects, "missing") == [(0, None), (5, None)]
+    assert {each[0] for each in rows_of(suspects, "missing")} == {0, 5}
     assert sorted(rows_of(suspects, "spurious")) == [(1, 4), (5, 3)]
     assert rows_of(suspects, "shifted") == [(2, 2)]
     assert rows_of(suspects, "class") == [(3, 1)]
@@ -123,7 +123,7 @@ def test_what_is_never_labelled_is_not_called_missing() -> None:
     for k, (boxes, scores, classes) in enumerate(found):
         far = np.array([[300, 60, 308, 66]], np.float32)
         found[k] = Found(
-            np.concatenate([boxes, far]), np.append(scores, np.float32(0.95)), np.append(classes, 0)
+            np.concatenate([boxes, far]), np.append(scores, np.float32(0.7)), np.append(classes, 0)
         )
     images[7] = image_of(images[7].boxes[1:], images[7].classes[1:])
     suspects = [each for each in suspicions(images, found) if each.kind == "missing"]
