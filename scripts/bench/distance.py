@@ -10,7 +10,8 @@ all is measured, with the errors of the code:
 - true boxes: the cues apart, and fused; edges are taken for exact to half a pixel.
 - boxes as a detector places them: edges off by random amounts, as YOLOX-Nano's are on labelled stills.
 - hidden parts left out of the boxes as well, as detectors mostly do: what stands behind others seems lower.
-- with ``--run``, a pretrained run with depth: its depth, in metres and as if it were relative, and all fused.
+- with ``--run``, a pretrained run with depth: its depth, in metres and as if it were relative, and all fused,
+  with the errors of its depth as fitted on the first world, and with those of the code.
   A world that the run was trained on must not be among those measured: ``--world`` names its held-out part,
   to be measured as well.
 
@@ -50,7 +51,7 @@ from catseye.progress import Progress
 from catseye.runtime.bundle import DepthOutput
 from catseye.runtime.distance import CUES, CueName, Ranger
 from catseye.runtime.ranging.depth_map import depth_at
-from catseye.runtime.ranging.errors import ERRORS, BoxErrors
+from catseye.runtime.ranging.errors import ERRORS, BoxErrors, CueErrors
 from catseye.runtime.ranging.known_sizes import shapes_of
 
 CLIPS, CLIP_S, FPS = 32, 12.0, 1.0
@@ -127,9 +128,13 @@ def calibration_faults(name: str, rows: Rows) -> list[str]:
     return faults
 
 
-def run_rows(streams: Sequence[Stream], depth: DepthOutput, *, title: str) -> tuple[Rows, list[str]]:
-    """Figures with a run's depth maps, at the run's own size."""
-    shapes, errors = [shapes_of(name) for name in CLASSES], replace(ERRORS, edges=_exact(streams))
+def run_rows(
+    streams: Sequence[Stream], depth: DepthOutput, fitted: CueErrors, *, title: str
+) -> tuple[Rows, list[str]]:
+    """Figures with a run's depth maps, at the run's own size, by the errors of depth that are its own."""
+    shapes, code = [shapes_of(name) for name in CLASSES], replace(ERRORS, edges=_exact(streams))
+    own = {name: getattr(fitted, name) for name in ("depth", "depth_px", "depth_near_px")}
+    errors = replace(code, **own)
     relative = depth.model_copy(update={"metric": False})
     found = {}
     if depth.metric:
@@ -143,6 +148,9 @@ def run_rows(streams: Sequence[Stream], depth: DepthOutput, *, title: str) -> tu
         ),
         "fused, ground and size": measure(streams, errors=errors, cues=("ground", "size"), shapes=shapes),
         "fused, all": measure(streams, errors=errors, cues=CUES, shapes=shapes, depth=depth),
+        "fused, all, errors of the code": measure(
+            streams, errors=code, cues=CUES, shapes=shapes, depth=depth
+        ),
         "fused, camera's height unknown": measure(
             streams, errors=errors, cues=CUES, shapes=shapes, depth=depth, height_known=False
         ),
@@ -276,7 +284,7 @@ def main() -> int:
         fitted = replace(fit_errors(streams, start, shapes, depth=depth), edges=ERRORS.edges)
         worlds = {"run": test} | ({"its own world": arguments.world} if arguments.world else {})
         for title, folder in worlds.items():
-            more, faults = run_rows(read_world(folder, **size), depth, title=title)
+            more, faults = run_rows(read_world(folder, **size), depth, fitted, title=title)
             rows, missed = rows | more, missed + faults
     real = arguments.data.is_dir()
     on_real = real_rows(arguments.data) if real else {}

@@ -163,7 +163,7 @@ def fit_errors(
     used: tuple[CueName, ...] = ("ground",) if depth is None else ("depth",)
     for factors in (np.geomspace(0.3, 3, 5), np.geomspace(0.75, 1.33, 5), np.geomspace(0.9, 1.1, 5)):
         for name in ("pitch_rad", "ground") if depth is None else ("depth_near_px", "depth", "depth_px"):
-            values = [getattr(fitted, name) * factor for factor in factors]
+            values = [(getattr(fitted, name) or 3.0) * factor for factor in factors]
             fitted = _likeliest(streams, fitted, name, values, used, shapes, depth)
     if hidden is not None:
         left, seen = replace(fitted, edges=hidden), as_detected(streams, hidden, hide=True)

@@ -21,11 +21,13 @@ from catseye.runtime.bundle import (
     LIMITS,
     MANIFEST,
     SIGNATURE,
+    Manifest,
     dump_array,
     open_bundle,
     parse_array,
     write_bundle,
 )
+from catseye.runtime.ranging.known_sizes import Shape, shapes_of
 from catseye.runtime.signing import sign
 
 Entries = dict[str, bytes]
@@ -223,3 +225,13 @@ def test_array_header_is_never_obeyed() -> None:
     for wrong in (huge.getvalue(), pickled.getvalue(), content[:-1], content + b"\0", b"", b"\x93NUMPY"):
         with pytest.raises(InputError, match="a: is no"):
             parse_array(wrong, dtype="int32", shape=(2, 3), subject="a")
+
+
+def test_sizes_of_classes_are_the_manifests_own_or_the_known_ones(tiny_bundle: Path) -> None:
+    manifest = open_bundle(tiny_bundle).manifest
+    assert manifest.cues == ("depth", "ground", "size")
+    assert manifest.shapes() == [shapes_of("car"), shapes_of("truck")]
+    own = (Shape(height_m=2.2, spread=0.02, aspect=0.6, aspect_spread=0.2),)
+    theirs = manifest.model_copy(update={"classes": ("car", "forklift", "cone"), "sizes": {"forklift": own}})
+    again = Manifest.parse(theirs.to_json(), subject="manifest.json")
+    assert again.shapes() == [shapes_of("car"), own, ()]
