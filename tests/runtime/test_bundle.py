@@ -21,6 +21,7 @@ from catseye.runtime.bundle import (
     LIMITS,
     MANIFEST,
     SIGNATURE,
+    Manifest,
     dump_array,
     open_bundle,
     parse_array,
@@ -191,8 +192,8 @@ def test_untrusted_signer_is_refused(
 
 
 def test_newer_major_version_is_refused_and_newer_minor_opens(tmp_path: Path, entries: Entries) -> None:
-    newer = signed(entries, lambda manifest: manifest.update(schema_version="2.0"))
-    with pytest.raises(InputError, match=r"schema version 2\.0, newer than 1\.0.*upgrade"):
+    newer = signed(entries, lambda manifest: manifest.update(schema_version="3.0"))
+    with pytest.raises(InputError, match=r"schema version 3\.0, newer than 2\.0.*upgrade"):
         open_bundle(write(tmp_path / "newer.catseye", newer))
     minor = signed(entries, lambda manifest: manifest.update(schema_version="1.7", later="field"))
     assert open_bundle(write(tmp_path / "minor.catseye", minor)).manifest.name == "tiny"
@@ -223,3 +224,24 @@ def test_array_header_is_never_obeyed() -> None:
     for wrong in (huge.getvalue(), pickled.getvalue(), content[:-1], content + b"\0", b"", b"\x93NUMPY"):
         with pytest.raises(InputError, match="a: is no"):
             parse_array(wrong, dtype="int32", shape=(2, 3), subject="a")
+
+
+def test_older_readers_refuse_what_they_would_get_wrong(manifest: Manifest) -> None:
+    """Major 1 reads what has every output, is fitted into the middle and has no doubles."""
+
+    def version(**changed: object) -> str:
+        return str(json.loads(manifest.model_copy(update=changed).to_json())["schema_version"])
+
+    assert version() == "1.1"
+    assert version(nms_iou=0.5) == "2.0"
+    assert version(embedding_dim=None) == "2.0"
+    assert version(depth_shape=None) == "2.0"
+    assert version(network=manifest.network.model_copy(update={"fit": "stretch"})) == "2.0"
+
+
+def test_a_manifest_of_before_opens(manifest: Manifest) -> None:
+    document = json.loads(manifest.to_json()) | {"schema_version": "1.0"}
+    del document["nms_iou"], document["network"]["fit"]
+    found = Manifest.parse(json.dumps(document), subject="x")
+    assert (found.nms_iou, found.network.fit) == (None, "centre")
+    assert found.interface() == manifest.interface()
