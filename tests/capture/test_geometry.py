@@ -187,3 +187,17 @@ def test_halving_first_stays_near_the_area(size: tuple[int, int]) -> None:
     )
     # Each step rounds, and where an odd ratio is left, areas are weighed by halves of a pixel.
     assert np.abs(found - area).max() <= 2 and abs((found - area).mean()) < 0.5
+
+
+def test_border_right_and_below_or_none() -> None:
+    corner = letterbox(200, 100, 64, 64, "top_left")
+    assert (corner.scaled_width, corner.scaled_height, corner.left, corner.top) == (64, 32, 0, 0)
+    stretched = letterbox(200, 100, 64, 64, "stretch")
+    assert (stretched.scale_x, stretched.scale_y) == (0.32, 0.64)
+    white = np.full((100, 200, 3), 255, dtype=np.uint8)
+    assert (rgb_to_network(white, corner) == 255).all(axis=(1, 2)).sum() == 32
+    assert (rgb_to_network(white, corner)[32:] == PAD_VALUE).all()
+    assert (rgb_to_network(white, stretched) == 255).all()
+    for box in (corner, stretched):
+        there = box.boxes_to_network(np.array([[20.0, 10.0, 120.0, 90.0]]))
+        np.testing.assert_allclose(box.boxes_to_source(there), [[20, 10, 120, 90]], rtol=1e-5)

@@ -235,3 +235,24 @@ def test_sizes_of_classes_are_the_manifests_own_or_the_known_ones(tiny_bundle: P
     theirs = manifest.model_copy(update={"classes": ("car", "forklift", "cone"), "sizes": {"forklift": own}})
     again = Manifest.parse(theirs.to_json(), subject="manifest.json")
     assert again.shapes() == [shapes_of("car"), own, ()]
+
+
+def test_older_readers_refuse_what_they_would_get_wrong(manifest: Manifest) -> None:
+    """Major 1 reads what has every output, is fitted into the middle and has no doubles."""
+
+    def version(**changed: object) -> str:
+        return str(json.loads(manifest.model_copy(update=changed).to_json())["schema_version"])
+
+    assert version() == "1.1"
+    assert version(nms_iou=0.5) == "2.0"
+    assert version(embedding_dim=None) == "2.0"
+    assert version(depth_shape=None) == "2.0"
+    assert version(network=manifest.network.model_copy(update={"fit": "stretch"})) == "2.0"
+
+
+def test_a_manifest_of_before_opens(manifest: Manifest) -> None:
+    document = json.loads(manifest.to_json()) | {"schema_version": "1.0"}
+    del document["nms_iou"], document["network"]["fit"]
+    found = Manifest.parse(json.dumps(document), subject="x")
+    assert (found.nms_iou, found.network.fit) == (None, "centre")
+    assert found.interface() == manifest.interface()
