@@ -110,7 +110,10 @@ def _heights(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _coco(found: Sequence[Detections], truths: Sequence[Truth]) -> dict[str, float]:
     metric = MeanAveragePrecision(
-        iou_type="bbox", backend="faster_coco_eval", max_detection_thresholds=[1, 10, _MOST_DETECTIONS]
+        iou_type="bbox",
+        backend="faster_coco_eval",
+        max_detection_thresholds=[1, 10, _MOST_DETECTIONS],
+        sync_on_compute=False,  # one process measures, and the others do not come to meet it
     )
     metric.warn_on_many_detections = False
     metric.update(
