@@ -46,7 +46,7 @@ from catseye.console import print_table, progress_bars
 from catseye.footage import World, render_world, rendered_footage
 from catseye.pretrain.appearance import cells_at, read_cells
 from catseye.pretrain.appearance_training import EmbedConfig, embed
-from catseye.pretrain.detector import Detector, decode, load_detector
+from catseye.pretrain.detector import DenseOutputs, Detector, decode, load_detector
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.retrieval_metrics import retrieval
 from catseye.progress import Progress
@@ -152,9 +152,14 @@ def watch(video: Path, taught: Detector, fixed: Detector) -> list[Seen]:
             off = rng.normal(0, OFF, boxes.shape) * np.tile(boxes[:, 2:] - boxes[:, :2], (1, 2))
             picture = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
             features = taught.encoder(picture)
-            dense = taught(picture)
-            maps = {TAUGHT: dense.embeddings, FIXED: fixed.embeddings_of(picture, features)}
-            found = {name: decode(dense._replace(embeddings=of)) for name, of in maps.items()}
+            head = taught.head(taught.neck(features))
+            maps = {
+                name: of.embeddings_of(picture, features) for name, of in ((TAUGHT, taught), (FIXED, fixed))
+            }
+            found = {
+                name: decode(DenseOutputs(head.one_logits, head.boxes, of, torch.empty(0)))
+                for name, of in maps.items()
+            }
             sure = found[TAUGHT].scores[0] >= LOW
             seen.append(
                 Seen(
