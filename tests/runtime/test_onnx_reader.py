@@ -102,7 +102,7 @@ def nested_graphs(model: onnx.ModelProto) -> None:
 
 
 def unknown_operator(model: onnx.ModelProto) -> None:
-    model.graph.node[0].op_type = "GridSample"
+    model.graph.node[0].op_type = "NonZero"
 
 
 def loop(model: onnx.ModelProto) -> None:
@@ -185,7 +185,7 @@ def many_nodes(model: onnx.ModelProto) -> None:
         (oversize_attribute, "declares 4398046511104 bytes"),
         (nested_graph, "node 'first' has a graph inside it"),
         (nested_graphs, "node 'first' has graphs inside it"),
-        (unknown_operator, "node 'first' uses operator ::GridSample"),
+        (unknown_operator, "node 'first' uses operator ::NonZero"),
         (loop, "::Loop"),
         (unknown_domain, "com.example::Add"),
         (custom_operator_set, "operator sets"),
