@@ -71,6 +71,6 @@ def wrap(
         ("network", f"{network.width}x{network.height}, frames: {network.fit.replace('_', ' ')}"),
         ("detections a frame", manifest.top_k),
         ("doubles dropped over an IoU of", manifest.nms_iou if manifest.nms_iou is not None else "none"),
-        ("embeddings, depth", "none: tracks have no distance"),
+        ("embeddings, depth", "none"),
     ]
     print_table(str(out), ("", "value"), rows)
