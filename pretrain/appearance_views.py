@@ -22,6 +22,7 @@ from catseye.pretrain.detection_head import STRIDE
 
 _AHEAD = 2
 _BLURRED = 0.3
+_TURNED = 0.5
 _BLUR_PX = (0.3, 1.3)
 _OFF_CENTRE = 0.12
 _LEAST_SIDE = 4.0
@@ -102,7 +103,12 @@ class ViewSampler:
         rng = np.random.default_rng([draw.seed, step, draw.rank])
         sights = [sight for _ in range(draw.pairs) for sight in self._draw_pair(rng)]
         pictures = self._source.read([(scene, frame) for scene, _, frame in sights])
-        views = [self._view(picture, *sight, rng) for picture, sight in zip(pictures, sights, strict=True)]
+        # Both views of a pair have their hues turned alike, so that it learns of more paints than it sees.
+        hues = np.repeat([_turned_hues(rng) for _ in range(draw.pairs)], 2, axis=0)
+        views = [
+            self._view(picture, *sight, turned, rng)
+            for picture, sight, turned in zip(pictures, sights, hues, strict=True)
+        ]
         kept = [_readable(view, rng) for view in views]
         scenes = np.repeat([scene for scene, _, _ in sights], [len(rows) for rows, _ in kept])
         tracks = np.concatenate([view.tracks[rows] for view, (rows, _) in zip(views, kept, strict=True)])
@@ -139,7 +145,9 @@ class ViewSampler:
         track = int(tracks.tracks[row])
         return [(scene, track, int(tracks.frames[of])) for of in (row, rng.choice(others))]
 
-    def _view(self, picture: Image, scene: int, track: int, frame: int, rng: Generator) -> _View:
+    def _view(
+        self, picture: Image, scene: int, track: int, frame: int, hues: NDArray[np.float64], rng: Generator
+    ) -> _View:
         """A window around a track's box, zoomed and maybe mirrored, mildly recoloured and maybe blurred."""
         draw, tracks = self._draw, self._source.scenes[scene].tracks
         here = tracks.frames == frame
@@ -156,7 +164,7 @@ class ViewSampler:
         corners = boxes.reshape(-1, 2) @ moving[:, :2].T + moving[:, 2]
         corners = corners.reshape(-1, 2, 2)
         return _View(
-            _recolour(np.asarray(rgb, np.uint8), rng),
+            _recolour(np.asarray(cv2.transform(rgb, hues), np.uint8), rng),
             np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1),
             numbers,
         )
@@ -188,6 +196,16 @@ def _window(
         moving[0] = -moving[0]
         moving[0, 2] += size[0]
     return moving
+
+
+def _turned_hues(rng: Generator) -> NDArray[np.float64]:
+    """A matrix (3, 3) that turns colours about the grey axis by any angle, or for half of all leaves them."""
+    angle = rng.uniform(0, 2 * np.pi) if rng.random() < _TURNED else 0.0
+    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    turned: NDArray[np.float64] = (
+        np.cos(angle) * np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * np.full((3, 3), 1 / 3)
+    )
+    return turned
 
 
 def _recolour(rgb: Image, rng: Generator) -> Image:
