@@ -116,6 +116,7 @@ def test_own_footage_takes_what_lies_beside_the_labels(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "test.txt").touch()
     videos, labels = [tmp_path / "a.mp4", tmp_path / "b.mp4"], tmp_path / "labels.json"
+    labels.write_text("{}")
     footage = own_footage(videos=videos, holdout=None, labels=labels, train_list=None, test_list=None)
     assert footage.train == (videos[0],) and footage.held_out == (videos[1],)
     assert footage.images == tmp_path / "images"
