@@ -83,17 +83,6 @@ def correct(state: Float, boxes_xyxy: Float, noise: Noise) -> Float:
     return known
 
 
-def surprise(state: Float, boxes_xyxy: Float, noise: Noise) -> Float:
-    """Squared distance (N, M) of boxes (M, 4) from where states (N, 5, 4) are foreseen, in variances.
-
-    The sum over centre and size of what a measurement may be off: χ² of four degrees of freedom for a track's
-    own box (the gate of Wojke et al., arXiv 1703.07402).
-    """
-    total = state[:, VAR_VALUE] + (noise.measurement * _size(state)) ** 2
-    gap = centre_and_size(boxes_xyxy) - state[:, None, VALUE]
-    return np.asarray((gap**2 / total[:, None]).sum(axis=2))
-
-
 def centre_and_size(boxes_xyxy: Float) -> Float:
     """(N, 4) corners x1 y1 x2 y2 as (N, 4) centre and size cx cy w h."""
     out = np.empty_like(boxes_xyxy)

@@ -4,14 +4,11 @@ Motion is a Kalman filter for all tracks at once, stepped by real seconds. Detec
 stages, after ByteTrack (Zhang et al., arXiv 2110.06864): confident ones with every confirmed track, then weak
 ones with the confirmed tracks left over, since a weak score on the path of a track is more often the same
 vehicle half hidden than a false alarm; and last, the confident ones left with the tracks not confirmed yet.
-Before that last one, where there are embeddings, a track that was out of sight may be known by its looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +17,7 @@ from catseye.errors import UsageError
 from catseye.runtime import kalman
 from catseye.runtime.association import Index, assign, iou
 
-_REACH = 13.3  # in variances: where a track's own box is 99 times in a hundred
 _REMEMBERED = 0.9  # of a track's appearance at each match, the rest is the new one
-
-
-_Benefit = Callable[[Index, Index], NDArray[np.floating]]
-"""What it is worth to match tracks (N,) with detections (M,), (N, M)."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +98,6 @@ class Tracker:
         class_penalty: overlap that a detection of another class than the track's is taken for less; 1 forbids
             it. Detectors that waver between car and truck should not break a track.
         appearance_weight: share of the cosine of embeddings in the first stage, beside the overlap.
-        min_likeness: cosine of embeddings from which a confident detection that overlap has given to no track
-            is taken for a confirmed one that may have come there; 1 never takes one.
         measurement_noise, acceleration_noise, initial_rate: see ``kalman.Noise``.
 
     Raises:
@@ -128,7 +118,6 @@ class Tracker:
         min_iou_low: float = 0.4,
         class_penalty: float = 0.2,
         appearance_weight: float = 0.2,
-        min_likeness: float = 0.6,
         measurement_noise: float = 0.07,
         acceleration_noise: float = 0.5,
         initial_rate: float = 1.0,
@@ -142,7 +131,6 @@ class Tracker:
             "min_iou_low": min_iou_low,
             "class_penalty": class_penalty,
             "appearance_weight": appearance_weight,
-            "min_likeness": min_likeness,
         }
         for name, value in unit.items():
             if not 0 <= value <= 1:
@@ -169,7 +157,6 @@ class Tracker:
         self._max_lost_s, self._max_unconfirmed_s = max_lost_s, max_unconfirmed_s
         self._min_iou, self._min_iou_low = min_iou, min_iou_low
         self._class_penalty, self._appearance_weight = class_penalty, appearance_weight
-        self._min_likeness = min_likeness
         self._noise = kalman.Noise(measurement_noise, acceleration_noise, initial_rate)
         self._book: _Book | None = None
         self._time_s: float | None = None
@@ -255,37 +242,27 @@ class Tracker:
         overlap = iou(kalman.boxes(book.state), seen.boxes)
         overlap -= np.float32(self._class_penalty) * (book.kind[:, None] != seen.kinds)
         likeness = np.maximum(book.looks @ seen.looks.T, 0)
-        looks_known = seen.looks.shape[1] > 0
-        weight = self._appearance_weight if looks_known else 0.0
-
-        def by_overlap(rows: Index, cols: Index, *, least: float, share: float = 0.0) -> NDArray[np.floating]:
-            benefit = overlap[np.ix_(rows, cols)] - np.float32(least)
-            if share:
-                mixed = (1 - share) * benefit + share * likeness[np.ix_(rows, cols)]
-                benefit = np.where(benefit > 0, mixed, benefit)
-            return benefit
-
-        def by_looks(rows: Index, cols: Index) -> NDArray[np.floating]:
-            within_reach = kalman.surprise(book.state[rows], seen.boxes[cols], self._noise) <= _REACH
-            return np.where(within_reach, likeness[np.ix_(rows, cols)] - self._min_likeness, -1)
+        weight = self._appearance_weight if seen.looks.shape[1] else 0.0
 
         confirmed = book.id > 0
         high = seen.scores >= self._high
-        stages: list[tuple[NDArray[np.bool_], NDArray[np.bool_], _Benefit]] = [
-            (confirmed, high, partial(by_overlap, least=self._min_iou, share=weight)),
-            (confirmed, ~high, partial(by_overlap, least=self._min_iou_low)),
-            (~confirmed, high, partial(by_overlap, least=self._min_iou_low)),
-        ]
-        if looks_known:
-            stages.insert(2, (confirmed, high, by_looks))
+        stages = (
+            (confirmed, high, self._min_iou, weight),
+            (confirmed, ~high, self._min_iou_low, 0.0),
+            (~confirmed, high, self._min_iou_low, 0.0),
+        )
         match = np.full(len(book.id), -1, dtype=np.intp)
         free = np.ones(len(seen.scores), dtype=np.bool_)
-        for tracks_in, detections_in, benefit_of in stages:
+        for tracks_in, detections_in, least, share in stages:
             rows = np.flatnonzero(tracks_in & (match < 0))
             cols = np.flatnonzero(detections_in & free)
             if not (len(rows) and len(cols)):
                 continue
-            pairs = assign(benefit_of(rows, cols))
+            benefit = overlap[np.ix_(rows, cols)] - np.float32(least)
+            if share:
+                mixed = (1 - share) * benefit + share * likeness[np.ix_(rows, cols)]
+                benefit = np.where(benefit > 0, mixed, benefit)
+            pairs = assign(benefit)
             match[rows[pairs.rows]] = cols[pairs.cols]
             free[cols[pairs.cols]] = False
         return match, free

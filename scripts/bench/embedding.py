@@ -62,7 +62,6 @@ MEASURED = (
     "pretrain/appearance_views.py",
     "pretrain/pseudo_tracks.py",
     "runtime/association.py",
-    "runtime/kalman.py",
     "runtime/tracker.py",
     "scripts/bench/embedding.py",
 )
@@ -72,7 +71,7 @@ WORLD = World(train_clips=24, held_out_clips=6)
 DETECTOR = FinetuneConfig(
     encoder="resnet10t", width=WIDTH, height=HEIGHT, steps=600, batch=8, crop_width=160, crop_height=96
 )
-EMBEDDING = EmbedConfig(steps=1500, batch=8, crop_width=160, crop_height=96, every_s=0.16, temperature=0.07)
+EMBEDDING = EmbedConfig(steps=500, batch=8, crop_width=160, crop_height=96, every_s=0.16)
 
 TAUGHT, FIXED, FEATURES, MEAN, COLOURS = (
     "taught embedding",

@@ -74,20 +74,3 @@ def test_boxes_come_back_and_never_turn_inside_out() -> None:
     state[:, kalman.RATE, 2:] = -100.0
     x1, y1, x2, y2 = kalman.boxes(kalman.predict(state, 5.0, NOISE))[0]
     assert x2 > x1 and y2 > y1
-
-
-def test_surprise_is_the_distance_in_variances_of_the_full_filter() -> None:
-    boxes = np.array([[10.0, 20.0, 70.0, 60.0], [200.0, 50.0, 240.0, 90.0]])
-    state, filters = kalman.start(boxes, NOISE), [FullFilter(box) for box in boxes]
-    state = kalman.predict(state, 0.4, NOISE)
-    candidates = np.array(
-        [[14.0, 20.0, 78.0, 64.0], [300.0, 300.0, 340.0, 350.0], [205.0, 48.0, 246.0, 92.0]]
-    )
-    found = kalman.surprise(state, candidates, NOISE)
-    for row, one in zip(found, filters, strict=True):
-        one.predict(0.4)
-        R = (NOISE.measurement**2) * one.x[2] * one.x[3] * np.eye(4)
-        inverse = np.linalg.inv(one.P[:4, :4] + R)
-        gaps = [measured(box) - one.x[:4] for box in candidates]
-        assert np.allclose(row, [gap @ inverse @ gap for gap in gaps])
-    assert found.shape == (2, 3) and found[0, 0] < 13 < found[0, 1]

@@ -141,30 +141,6 @@ def test_appearance_decides_between_two_that_overlap_alike() -> None:
     assert ids == {0.0: {0: 2, 1: 1}, 0.9: {0: 1, 1: 2}}
 
 
-LOOKS = np.eye(3)
-
-
-def out_of_sight(tracker: Tracker, *, comes_back_at: list[float], looks: int) -> list[int]:
-    """A vehicle that is tracked, unseen for 0.6 s, and then seen twice at another place; the ids there."""
-    for k in range(10):
-        known = {"time_s": k / 25, "embeddings": LOOKS[:1]}
-        tracker.update([box(200 + 4 * k, 200)], [0.9], [0], **known)
-    for k in range(2):
-        known = {"time_s": 0.96 + k / 25, "embeddings": LOOKS[looks : looks + 1]}
-        tracks = tracker.update([comes_back_at], [0.9], [0], **known)
-    return tracks.ids.tolist()
-
-
-def test_a_vehicle_out_of_sight_is_known_again_by_its_looks_where_no_box_overlaps() -> None:
-    """60 px wide, it was foreseen at x = 296: one at 335 overlaps too little, and yet may be it."""
-    there = box(335, 200)
-    assert out_of_sight(Tracker(), comes_back_at=there, looks=0) == [1]
-    assert out_of_sight(Tracker(min_likeness=1.0), comes_back_at=there, looks=0) == [2]
-    assert out_of_sight(Tracker(), comes_back_at=there, looks=1) == [2]
-    assert out_of_sight(Tracker(), comes_back_at=box(900, 200), looks=0) == [2]
-    assert out_of_sight(Tracker(), comes_back_at=box(335, 200, 300, 200), looks=0) == [2]
-
-
 def test_rows_name_the_detection_they_come_from() -> None:
     tracker = Tracker()
     step(tracker, [box(100, 100), box(400, 100)], 0.0)
