@@ -125,7 +125,8 @@ def test_vehicles_of_an_unseen_clip_are_told_apart(run: Path, dataset: Any, tmp_
     descriptors = told(tmp_path / "out", "clip-3")
     same = np.einsum("tve,ve->tv", descriptors[10:], descriptors[0])
     other = np.einsum("tve,ve->tv", descriptors[10:, ::-1], descriptors[0])
-    assert (same > other).mean() > 0.95 and same.mean() - other.mean() > 0.3
+    # One threshold tells all pairs of the clip.
+    assert same.min() > other.max()
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(run: Path, dataset: Any, tmp_path: Path) -> None:
