@@ -70,6 +70,24 @@ def test_cells_lie_in_the_boxes_they_stand_for() -> None:
     assert len({*zip(views.pictures.tolist(), views.cells.tolist(), strict=True)}) == len(views.cells)
 
 
+class Covered(Painted):
+    """One scene, of a square upon a square."""
+
+    def __init__(self) -> None:
+        large, small = [30, 20, 54, 44], [38, 28, 46, 36]
+        both = PseudoTracks(np.zeros(2, np.int64), np.array([large, small], np.float32), np.arange(2))
+        self.scenes = (Scene("a", "x", both),)
+
+
+def test_boxes_that_would_be_read_at_one_cell_are_left_out() -> None:
+    covered = ViewSampler(Covered(), ViewDraw(width=96, height=64, pairs=6, zoom=1.1, seed=0))
+    batches = [covered.batch(step) for step in range(3)]
+    for views in batches:
+        places = [*zip(views.pictures.tolist(), views.cells.tolist(), strict=True)]
+        assert len(set(places)) == len(places)
+    assert sum(len(views.cells) for views in batches) < 3 * 12 * 2
+
+
 def test_views_come_in_pairs_that_share_a_track() -> None:
     views = sampler().batch(1)
     for pair in range(6):

@@ -60,17 +60,18 @@ def test_only_what_one_frame_has_together_is_certainly_apart() -> None:
 
 
 def test_rows_that_are_sure() -> None:
+    doubles, weak, tiny = [box(40), box(43)], box(160), box(200, side=5)
+    better_within, worse_within = [box(100), box(104, side=8)], [box(240, side=30), box(245, side=8)]
     given = found(
-        box(40),
-        box(43),
-        box(100),
-        box(104, side=8),
-        box(160),
-        box(200, side=5),
-        scores=[0.6, 0.8, 0.7, 0.9, 0.3, 0.9],
+        *doubles,
+        *better_within,
+        *worse_within,
+        weak,
+        tiny,
+        scores=[0.6, 0.8, 0.7, 0.9, 0.9, 0.7, 0.3, 0.9],
     )
-    # A double, a box within another, a weak one and a tiny one go; of two in one place the better stays.
-    assert sure_rows(given, LinkOptions()).tolist() == [1, 3]
+    # Of two in one place the better stays, whichever is the larger.
+    assert sure_rows(given, LinkOptions()).tolist() == [1, 3, 4]
     assert sure_rows(found(), LinkOptions()).tolist() == []
 
 
