@@ -120,7 +120,7 @@ def test_it_leaves_figures_links_and_pictures(run: Path, dataset: Any, tmp_path:
 
 
 def test_vehicles_of_an_unseen_clip_are_told_apart(run: Path, dataset: Any, tmp_path: Path) -> None:
-    config = replace(TINY, steps=60, batch=4, lr=5e-3, zoom=1.2)
+    config = replace(TINY, steps=100, batch=4, lr=5e-3, zoom=1.2)
     embed(run, tmp_path / "out", dataset=dataset, config=config)
     descriptors = told(tmp_path / "out", "clip-3")
     same = np.einsum("tve,ve->tv", descriptors[10:], descriptors[0])
@@ -171,7 +171,7 @@ def stills(tmp_path: Path) -> Path:
 
 
 def test_stills_teach_by_other_views_of_the_same_picture(run: Path, stills: Path, tmp_path: Path) -> None:
-    config = replace(TINY, steps=60, lr=5e-3, log_every=10, save_every=10, batch=4)
+    config = replace(TINY, steps=150, lr=5e-3, log_every=10, save_every=10, batch=4)
     info = embed(run, tmp_path / "out", labels=read_labels(stills), config=config)
     lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["loss"] < lines[0]["loss"] / 2 and info.kind == "finetune"
