@@ -38,6 +38,7 @@ from catseye.pretrain.describing import describe
 from catseye.pretrain.detection_head import NECK_CHANNELS
 from catseye.pretrain.detector import EMBEDDING_DIM, Detector, load_detector
 from catseye.pretrain.devices import launch
+from catseye.pretrain.label_formats import images_folder
 from catseye.pretrain.labels import Labels
 from catseye.pretrain.prediction import predict
 from catseye.pretrain.pseudo_tracks import LinkOptions
@@ -134,7 +135,8 @@ def embed(
         run: folder of the fine-tuning run.
         dataset: unlabelled clips, best of the detector's own size.
         labels: stills, in place of a dataset.
-        images: folder that the labels' file names are relative to; by default ``images`` beside them.
+        images: folder that the labels' file names are relative to; by default what
+            ``images_folder`` says.
 
     Raises:
         UsageError: both or neither of dataset and labels are given, or an option does not fit.
@@ -142,7 +144,11 @@ def embed(
             other options or data.
         CatseyeError: the loss is not finite.
     """
-    if (dataset is None) == (labels is None):
+    if dataset is not None and labels is None:
+        source = dataset.fingerprint
+    elif labels is not None and dataset is None:
+        source = labels.digest()
+    else:
         raise UsageError(
             "teaching an embedding takes a dataset of clips, or labelled stills: give one of them"
         )
@@ -151,7 +157,6 @@ def embed(
     if config.crop_width > start.width or config.crop_height > start.height:
         crop, size = f"{config.crop_width}x{config.crop_height}", f"{start.width}x{start.height}"
         raise UsageError(f"crop {crop}: is more than the detector's {size}")
-    source = dataset.fingerprint if dataset is not None else sha256_of(labels.path)  # type: ignore[union-attr]
     width = start.config.get("neck_channels", NECK_CHANNELS)
     options = {name: value for name, value in asdict(config).items() if name not in _INDIFFERENT}
     identity = RunIdentity(
@@ -168,7 +173,7 @@ def embed(
         scenes: Scenes = _clip_scenes(dataset, detector, start, out, identity, config, fabric, progress)
     else:
         assert labels is not None
-        scenes = StillScenes(labels, labels.path.parent / "images" if images is None else images)
+        scenes = StillScenes(labels, images_folder(labels.path) if images is None else images)
     torch.manual_seed(config.seed)
     dim = start.config.get("embedding_dim", EMBEDDING_DIM)
     detector.embedding = AppearanceHead(detector.encoder.channels, dim, width)

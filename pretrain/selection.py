@@ -21,6 +21,7 @@ from catseye.capture.inspection.columns import KMH_PER_MPS, SPEED_STEPS_KMH
 from catseye.contract import Contract
 from catseye.errors import InputError, UsageError
 from catseye.files import write_text
+from catseye.picture_files import read_rgb
 from catseye.pretrain.facility_location import Choice, Crowd, Known, choose
 from catseye.pretrain.frame_features import Looks, load_eye, look_at, standardised
 from catseye.pretrain.frame_pool import (
@@ -30,8 +31,8 @@ from catseye.pretrain.frame_pool import (
     PoolFrame,
     StillsPool,
     Written,
-    read_rgb,
 )
+from catseye.pretrain.label_formats import images_folder
 from catseye.pretrain.labels import Labels, read_image_list
 from catseye.pretrain.selection_page import render_page
 from catseye.progress import Progress, silent
@@ -169,7 +170,7 @@ def select(
         run: a finished pretraining or fine-tuning run; only the latter has doubts.
         names_list: of a folder of stills, those to choose from, one a line.
         labels: of pictures that are labelled already: they are not chosen again, nor what looks like them.
-        images: folder of those pictures; by default ``images`` beside the labels.
+        images: folder of those pictures; by default what ``images_folder`` says.
 
     Raises:
         InputError: pool, run, labels or their pictures are not what they must be, or ``out`` holds a
@@ -178,7 +179,7 @@ def select(
     """
     if (out / SELECTION_FILE).exists():
         raise InputError(out, "holds a selection already", "name another --out")
-    done = labels.pictures(images or labels.path.parent / "images") if labels is not None else ()
+    done = labels.pictures(images or images_folder(labels.path)) if labels is not None else ()
     frames = _pool_of(pool, options, names_list=names_list, done=done)
     eye = load_eye(run)
     readable: list[int] = []

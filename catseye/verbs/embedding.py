@@ -60,7 +60,7 @@ def embed(
             run,
             out,
             dataset=open_dataset(dataset) if dataset is not None else None,
-            labels=read_labels(labels) if labels is not None else None,
+            labels=read_labels(labels, images=images) if labels is not None else None,
             images=images,
             config=config,
             progress=progress,

@@ -69,7 +69,7 @@ def select(
             out,
             options,
             names_list=names_list,
-            labels=read_labels(labels) if labels is not None else None,
+            labels=read_labels(labels, images=images) if labels is not None else None,
             images=images,
             progress=progress,
         )

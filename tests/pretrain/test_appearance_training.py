@@ -12,6 +12,7 @@ import pytest
 import torch
 from command_line import Command
 from numpy.typing import NDArray
+from yolo_layouts import move_into_split
 
 from catseye.capture.geometry import Image
 from catseye.errors import InputError, UsageError
@@ -22,7 +23,7 @@ from catseye.pretrain.describing import describe
 from catseye.pretrain.detection_metrics import Detections
 from catseye.pretrain.detector import Detector, load_detector
 from catseye.pretrain.encoder import Encoder
-from catseye.pretrain.label_formats import read_labels
+from catseye.pretrain.label_formats import read_labels, write_labels
 
 WIDTH, HEIGHT, SIDE, FRAMES = 96, 64, 24, 30
 
@@ -177,6 +178,16 @@ def test_stills_teach_by_other_views_of_the_same_picture(run: Path, stills: Path
     assert lines[-1]["loss"] < lines[0]["loss"] / 2 and info.kind == "finetune"
     assert (tmp_path / "out/pictures/neighbours.jpg").exists()
     assert not (tmp_path / "out/pseudo_tracks.npz").exists()
+
+
+def test_pictures_are_where_the_format_of_the_labels_has_them(
+    run: Path, stills: Path, tmp_path: Path
+) -> None:
+    labels, folder = read_labels(stills), tmp_path / "yolo"
+    write_labels(labels, folder, form="yolo", images=stills.parent / "images")
+    move_into_split(folder)
+    info = embed(run, tmp_path / "out", labels=read_labels(folder), config=replace(TINY, steps=1))
+    assert np.isfinite(info.metrics["appearance/loss"])
 
 
 def test_the_verb_leaves_a_run_and_refuses_what_cannot_be(

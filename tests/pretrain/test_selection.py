@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from yolo_layouts import move_into_split
 
 from catseye.capture.clips import CorruptClip
 from catseye.errors import InputError, UsageError
@@ -22,6 +23,7 @@ from catseye.pretrain.detection_head import HeadOutputs, cell_centres
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.frame_features import Eye, Looks, look_at, standardised
+from catseye.pretrain.label_formats import read_labels, write_labels
 from catseye.pretrain.labels import LabelledImage, Labels
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.selection import Selection, SelectOptions, select
@@ -122,6 +124,19 @@ def test_what_is_labelled_is_not_chosen_again(pretrained: Path, tmp_path: Path) 
     assert int(Path(names_of(selection)[0]).stem) >= 6
     assert not {"0.png", "1.png"} & set(names_of(selection))
     assert selection.labelled == 2 and selection.looked_at == 7
+
+
+def test_labelled_pictures_are_where_the_format_of_the_labels_has_them(
+    pretrained: Path, tmp_path: Path
+) -> None:
+    stills = write_stills(tmp_path / "stills", 0, 1, 2)
+    car = {"boxes": np.array([[8, 8, 40, 30]], np.float32), "classes": np.zeros(1, np.int32)}
+    image = LabelledImage("1.png", 96, 64, **car, crowd=np.zeros(1, np.bool_))
+    write_labels(Labels(tmp_path, ("car",), (image,)), tmp_path / "yolo", form="yolo", images=stills)
+    move_into_split(tmp_path / "yolo")
+    labels = read_labels(tmp_path / "yolo")
+    selection = select(stills, pretrained, tmp_path / "out", SelectOptions(budget=3), labels=labels)
+    assert selection.labelled == 1 and "1.png" not in names_of(selection)
 
 
 def test_a_list_says_which_stills_to_choose_from(pretrained: Path, tmp_path: Path) -> None:
