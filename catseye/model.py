@@ -9,6 +9,7 @@ better = model.finetune(labels="labels.json", out="run/better")
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import fields, replace
@@ -23,7 +24,8 @@ from catseye.capture.sources import VIDEO_SUFFIXES, Frame, VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.detections import Detections
 from catseye.errors import UsageError
-from catseye.pictures import check_rgb, draw_detections, read_rgb, write_picture
+from catseye.picture_files import write_rgb
+from catseye.pictures import check_rgb, draw_detections, read_picture
 from catseye.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ _THRESHOLD = 0.3
 _PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 
 
-class Model:
+class Model(ABC):
     """What ``catseye.load`` gives.
 
     Args:
@@ -105,7 +107,7 @@ class Model:
             if path.suffix.lower() in VIDEO_SUFFIXES:
                 frames = self._video(path, threshold, folder, calibration, progress)
                 return frames if stream else list(frames)
-            return self._saved(read_rgb(path), threshold, folder, path)
+            return self._saved(read_picture(path), threshold, folder, path)
         if isinstance(source, Sequence):
             options: dict[str, Any] = {"save": save, "out": out, "calibration": calibration}
             options |= {"threshold": threshold, "progress": progress}
@@ -136,18 +138,43 @@ class Model:
             UsageError: there is no such option, or this is a bundle.
             InputError: labels, pictures or this run are not what they must be.
         """
-        raise UsageError("a bundle cannot be fine-tuned: load the run that it was exported from")
+        folder, sizes = self._start()  # a bundle refuses before torch, which a vehicle has not, is wanted
+        from catseye.pretrain.finetuning import FinetuneConfig, finetune
+
+        own = {each.name for each in fields(FinetuneConfig)}
+        others = set(inspect.signature(finetune).parameters) - {"pretrained", "run", "config"}
+        for name in options:
+            if name not in own | others:
+                raise UsageError(f"finetune has no option {name!r}: it has {', '.join(sorted(own | others))}")
+        config = FinetuneConfig(**sizes | {k: v for k, v in options.items() if k in own})
+        lists = {"images": images, "train_list": train_list, "test_list": test_list}
+        finetune(
+            folder,
+            Path(out),
+            labels=Path(labels),
+            **{name: Path(path) for name, path in lists.items() if path is not None},
+            **{name: value for name, value in options.items() if name not in own},
+            config=config,
+            progress=progress,
+        )
+        return load(out)
 
     def _saved(self, rgb: Image, threshold: float | None, folder: Path | None, path: Path) -> Detections:
         found = self._picture(rgb, threshold)
         if folder is not None:
             suffix = path.suffix if path.suffix.lower() in _PICTURES else ".jpg"
-            write_picture(_beside(folder, path, suffix), draw_detections(rgb, found))
+            write_rgb(_beside(folder, path, suffix), draw_detections(rgb, found))
         return found
 
-    def _picture(self, rgb: Image, threshold: float | None) -> Detections:
-        raise NotImplementedError
+    @abstractmethod
+    def _start(self) -> tuple[Path, dict[str, Any]]:
+        """The run that is fine-tuned, and the options that go with it where nothing else is asked for."""
 
+    @abstractmethod
+    def _picture(self, rgb: Image, threshold: float | None) -> Detections:
+        """Detect in one picture; see ``predict``."""
+
+    @abstractmethod
     def _video(
         self,
         path: Path,
@@ -157,6 +184,32 @@ class Model:
         progress: Progress,
     ) -> Iterator[Detections]:
         """Each frame of a video, one after the other; see ``predict``."""
+
+
+class RunModel(Model):
+    """A run that pretraining or fine-tuning left in a folder; only the latter can predict."""
+
+    def __init__(self, folder: Path, info: CheckpointInfo, detector: Detector | None) -> None:
+        super().__init__(info.classes)
+        self._folder, self._info, self._detector = folder, info, detector
+
+    def _picture(self, rgb: Image, threshold: float | None) -> Detections:
+        from catseye.pretrain.prediction import predict
+
+        if self._detector is None:
+            raise UsageError(f"{self._folder} has learned no detection yet: finetune it with labels first")
+        found = predict(self._detector, rgb, width=self._info.width, height=self._info.height)
+        kept = found.scores >= (_THRESHOLD if threshold is None else threshold)
+        return Detections(found.boxes[kept], found.scores[kept], found.classes[kept], self.names)
+
+    def _video(
+        self,
+        path: Path,
+        threshold: float | None,
+        folder: Path | None,
+        calibration: str | Path | None,
+        progress: Progress,
+    ) -> Iterator[Detections]:
         if calibration is not None:
             raise UsageError("calibration is for a bundle, which tracks and measures: export the run to one")
         with ExitStack() as stack:
@@ -180,61 +233,12 @@ class Model:
                 into = float((frame.pts - file.info.start_pts) * frame.time_base)
                 progress("predict", round(1e3 * into), round(1e3 * max(into, file.info.duration_s)))
 
-
-class RunModel(Model):
-    """A run that pretraining or fine-tuning left in a folder; only the latter can predict."""
-
-    def __init__(self, folder: Path, info: CheckpointInfo, detector: Detector | None) -> None:
-        super().__init__(info.classes)
-        self._folder, self._info, self._detector = folder, info, detector
-
-    def _picture(self, rgb: Image, threshold: float | None) -> Detections:
-        from catseye.pretrain.prediction import predict
-
+    def _start(self) -> tuple[Path, dict[str, Any]]:
         if self._detector is None:
-            raise UsageError(f"{self._folder} has learned no detection yet: finetune it with labels first")
-        found = predict(self._detector, rgb, width=self._info.width, height=self._info.height)
-        kept = found.scores >= (_THRESHOLD if threshold is None else threshold)
-        return Detections(found.boxes[kept], found.scores[kept], found.classes[kept], self.names)
-
-    def finetune(
-        self,
-        *,
-        labels: str | Path,
-        out: str | Path,
-        images: str | Path | None = None,
-        train_list: str | Path | None = None,
-        test_list: str | Path | None = None,
-        progress: Progress = silent,
-        **options: Any,
-    ) -> Model:
-        from catseye.pretrain.finetuning import FinetuneConfig, finetune
-
-        own = {each.name for each in fields(FinetuneConfig)}
-        others = set(inspect.signature(finetune).parameters) - {"pretrained", "run", "config"}
-        for name in options:
-            if name not in own | others:
-                raise UsageError(f"finetune has no option {name!r}: it has {', '.join(sorted(own | others))}")
-        config = FinetuneConfig(**self._sizes() | {k: v for k, v in options.items() if k in own})
-        lists = {"images": images, "train_list": train_list, "test_list": test_list}
-        finetune(
-            self._folder,
-            Path(out),
-            labels=Path(labels),
-            **{name: Path(path) for name, path in lists.items() if path is not None},
-            **{name: value for name, value in options.items() if name not in own},
-            config=config,
-            progress=progress,
-        )
-        return load(out)
-
-    def _sizes(self) -> dict[str, Any]:
-        """What goes with this run where nothing else is asked for."""
-        if self._detector is None:
-            return {"width": 448, "height": 256}
+            return self._folder, {"width": 448, "height": 256}
         kept = {name: self._info.config.get(name) for name in ("embedding_dim", "neck_channels")}
         sizes = {"width": self._info.width, "height": self._info.height}
-        return sizes | {name: value for name, value in kept.items() if value is not None}
+        return self._folder, sizes | {name: value for name, value in kept.items() if value is not None}
 
 
 class BundleModel(Model):
@@ -243,6 +247,9 @@ class BundleModel(Model):
     def __init__(self, engine: Engine, manifest: Manifest) -> None:
         super().__init__(manifest.classes)
         self._engine, self._manifest = engine, manifest
+
+    def _start(self) -> tuple[Path, dict[str, Any]]:
+        raise UsageError("a bundle cannot be fine-tuned: load the run that it was exported from")
 
     def _picture(self, rgb: Image, threshold: float | None) -> Detections:
         from catseye.runtime.suppression import chosen

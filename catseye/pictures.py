@@ -1,4 +1,4 @@
-"""Pictures in and out: files, and what was found drawn onto them."""
+"""Pictures that a model is given, and what was found drawn onto them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from catseye.capture.geometry import Image
 from catseye.detections import Detections
 from catseye.errors import InputError, UsageError
-from catseye.files import write_bytes
+from catseye.picture_files import read_rgb
 
 _GOLDEN = 0.61803398875
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def read_rgb(path: Path) -> Image:
+def read_picture(path: Path) -> Image:
     """Decode a picture file as RGB (H, W, 3) uint8.
 
     Raises:
@@ -25,16 +25,10 @@ def read_rgb(path: Path) -> Image:
     """
     if not path.is_file():
         raise InputError(path, "no such file", "check the path")
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
+    rgb = read_rgb(path)
+    if rgb is None:
         raise InputError(path, "is neither a picture nor a video that can be read", "give a JPEG, PNG or MP4")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def write_picture(path: Path, rgb: Image) -> None:
-    """Encode RGB (H, W, 3) by the file's suffix, aside and renamed into place."""
-    _, content = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]))
-    write_bytes(path, content.tobytes())
+    return rgb
 
 
 def check_rgb(rgb: Image) -> Image:

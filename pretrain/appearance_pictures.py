@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.files import write_bytes
+from catseye.picture_files import write_rgb
 from catseye.pretrain.appearance_scenes import Scenes
 
 Describe = Callable[[Image, NDArray[np.float32]], NDArray[np.float32]]
@@ -132,5 +132,4 @@ def _save(path: Path, rows: Sequence[Sequence[Image]]) -> None:
     for y, row in enumerate(rows):
         for x, tile in enumerate(row):
             sheet[y * _TILE : (y + 1) * _TILE, x * _TILE : (x + 1) * _TILE] = tile
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    write_bytes(path, content.tobytes())
+    write_rgb(path, sheet)

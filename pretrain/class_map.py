@@ -49,13 +49,7 @@ def check_class_names(known: Sequence[Labels], class_map: Mapping[str, str], cla
 def _reindexed(image: LabelledImage, table: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> LabelledImage:
     classes = table[image.classes]
     rows = classes >= 0
-    return replace(
-        image,
-        boxes=image.boxes[rows],
-        classes=classes[rows],
-        crowd=image.crowd[rows],
-        scores=None if image.scores is None else image.scores[rows],
-    )
+    return replace(image.kept(rows), classes=classes[rows])
 
 
 def _told(names: Sequence[str]) -> str:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Image, letterbox, rgb_to_network
+from catseye.capture.geometry import Image
 from catseye.pretrain.appearance import cells_at, read_cells
 from catseye.pretrain.detector import Detector
+from catseye.pretrain.prediction import dense_outputs
 
 
 @torch.no_grad()
@@ -22,11 +23,9 @@ def describe(
         rgb: picture (H, W, 3) uint8 of any size, in whose pixels the boxes are.
         width, height: network size in pixels.
     """
-    device = next(detector.parameters()).device
-    box = letterbox(rgb.shape[1], rgb.shape[0], width, height)
-    frame = torch.from_numpy(rgb_to_network(rgb, box)).to(device)
-    maps = detector(frame.permute(2, 0, 1)[None].float() / 255).embeddings
+    box, dense = dense_outputs(detector, rgb, width=width, height=height)
+    maps = dense.embeddings
     placed = box.boxes_to_network(np.asarray(boxes, np.float32).reshape(-1, 4))
-    middles = torch.from_numpy((placed[:, :2] + placed[:, 2:]) / 2).to(device)
+    middles = torch.from_numpy((placed[:, :2] + placed[:, 2:]) / 2).to(maps.device)
     cells = cells_at(middles, height=maps.shape[2], width=maps.shape[3])
     return np.asarray(read_cells(maps, torch.zeros_like(cells), cells).cpu().numpy())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.files import write_bytes
+from catseye.picture_files import write_rgb
 from catseye.pretrain.detection_metrics import Detections
 from catseye.pretrain.labels import Labels
 from catseye.pretrain.stills import read_picture
@@ -27,8 +27,7 @@ def save_detection_pictures(found: Sequence[Detections], labels: Labels, images:
     for number, index in enumerate(chosen):
         label = labels.images[index]
         picture = draw_detections(read_picture(images / label.file_name, label), found[index], label.boxes)
-        _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        write_bytes(folder / f"detection-{number}.jpg", content.tobytes())
+        write_rgb(folder / f"detection-{number}.jpg", picture)
 
 
 def draw_detections(rgb: Image, found: Detections, labelled: NDArray[np.float32]) -> Image:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-import cv2
 import numpy as np
 
 from catseye.capture.clips import ClipReader, CorruptClip, Request
@@ -17,6 +16,7 @@ from catseye.capture.dataset import Clip, Dataset
 from catseye.capture.geometry import Image
 from catseye.errors import InputError, UsageError
 from catseye.files import write_bytes
+from catseye.picture_files import read_rgb, write_rgb
 from catseye.pretrain.clip_pictures import ClipPictures, Origin, without_border
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ _log = logging.getLogger(__name__)
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 PictureForm = Literal["png", "jpg"]
 
-_JPEG_QUALITY = 95
 _AT_ONCE = 32
 
 
@@ -116,10 +115,7 @@ class ClipPool:
     ) -> None:
         if not every_s > 0:
             raise UsageError(f"--every {every_s:g}: takes seconds above 0")
-        clips = [clip for clip in dataset.select(split=split) if len(clip)]
-        if not clips:
-            where = "" if split is None else f" in the split {split}"
-            raise InputError(dataset.url, f"has no usable clip{where}", "name another split, or ingest more")
+        clips = usable_clips(dataset, split)
         rng = np.random.default_rng(seed)
         self._dataset, self._form = dataset, form
         frames = [
@@ -152,7 +148,7 @@ class ClipPool:
         if self._pictures is None:
             self._pictures = ClipPictures(self._dataset)
         pictures, origin = self._pictures.read(frame.clip, [frame.frame])
-        write_picture(folder / frame.name, pictures[0])
+        write_rgb(folder / frame.name, pictures[0])
         return Written(pictures.shape[2], pictures.shape[1], origin)
 
 
@@ -205,6 +201,19 @@ class StillsPool:
         return Written(rgb.shape[1], rgb.shape[0], "still")
 
 
+def usable_clips(dataset: Dataset, split: str | None) -> list[Clip]:
+    """Clips of a split that have a frame; of all splits where it is None.
+
+    Raises:
+        InputError: there is none.
+    """
+    clips = [clip for clip in dataset.select(split=split) if len(clip)]
+    if not clips:
+        where = "" if split is None else f" in the split {split}"
+        raise InputError(dataset.url, f"has no usable clip{where}", "name another split, or ingest more")
+    return clips
+
+
 def spaced(clip: Clip, every_s: float, *, first_s: float = 0.0) -> list[int]:
     """Indices of a clip's frames, the first at or after each of first_s, first_s + every_s, …"""
     times = clip.times_s
@@ -215,19 +224,6 @@ def spaced(clip: Clip, every_s: float, *, first_s: float = 0.0) -> list[int]:
 def picture_name(clip: Clip, frame: int, form: PictureForm) -> str:
     """A file name that tells source and time stamp apart from those of all others."""
     return f"{Path(clip.source).stem}-{clip.clip_id[:6]}-{int(clip.pts[frame]):09d}.{form}"
-
-
-def read_rgb(path: Path) -> Image | None:
-    """A picture (H, W, 3) uint8 RGB; None where the file is none."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def write_picture(path: Path, rgb: Image) -> None:
-    """Write (H, W, 3) by the suffix: PNG loses nothing, JPEG little."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix in (".jpg", ".jpeg") else []
-    _, content = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    write_bytes(path, content.tobytes())
 
 
 def _pictures_below(folder: Path) -> list[Path]:

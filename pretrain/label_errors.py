@@ -39,6 +39,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from catseye.pretrain.boxes import areas, covered_shares, overlaps, overlaps_of_pairs
 from catseye.pretrain.labels import LabelledImage
 
 Kind = Literal["missing", "spurious", "shifted", "class", "doubled", "outside", "improbable"]
@@ -133,12 +134,12 @@ def doubled(image: LabelledImage, index: int = 0) -> list[Suspicion]:
             second = first + step
             near = boxes[second, 0] <= reach[first]
             first, second = first[near], second[near]
-            overlap = _iou_of_pairs(boxes[first], boxes[second])
+            overlap = overlaps_of_pairs(boxes[first], boxes[second])
             for a, b in zip(*(side[overlap >= _SAME_PLACE] for side in (first, second)), strict=True):
                 later, earlier = (a, b) if rows[a] > rows[b] else (b, a)
                 if single[later]:
                     single[later] = False
-                    shared = float(_iou_of_pairs(boxes[a], boxes[b]))
+                    shared = float(overlaps_of_pairs(boxes[a], boxes[b]))
                     suspects.append(
                         Suspicion(
                             "doubled",
@@ -159,7 +160,7 @@ def outside(image: LabelledImage, index: int = 0) -> list[Suspicion]:
     """Labels of which more than half is outside the image."""
     boxes = image.boxes.astype(np.float64)
     inside = np.clip(boxes, 0, [image.width, image.height] * 2)
-    share = 1 - _areas(inside) / _areas(boxes)
+    share = 1 - areas(inside) / areas(boxes)
     return [
         Suspicion("outside", index, int(row), float(share[row]), image.boxes[row], value=float(share[row]))
         for row in np.flatnonzero((share > _MOSTLY) & ~image.crowd)
@@ -265,11 +266,10 @@ class _Pair:
         self.boxes, self.scores, self.classes = found
         self.iou = overlaps(self.boxes, self.labels)
         self.same_class = self.classes[:, None] == self.label_classes
-        crowd = _intersections(self.boxes, image.boxes[image.crowd])
-        within = _intersections(self.boxes, self.labels)
-        areas = np.maximum(_areas(self.boxes), np.finfo(np.float32).tiny)[:, None]
+        crowd = covered_shares(self.boxes, image.boxes[image.crowd])
+        within = covered_shares(self.boxes, self.labels)
         # Over a crowd nothing is asked for; what lies in a label is a part of it, found twice.
-        self.ignored = (crowd / areas >= _MATCH).any(axis=1) | (within / areas >= _SAME_PLACE).any(axis=1)
+        self.ignored = (crowd >= _MATCH).any(axis=1) | (within >= _SAME_PLACE).any(axis=1)
 
 
 def _misplaced(
@@ -361,32 +361,6 @@ class _Share:
         place = int(np.searchsorted(values, value))
         low, high = max(place - _NEIGHBOURS, 0), min(place + _NEIGHBOURS, len(values))
         return float(counts[high] - counts[low]) / (high - low - 1) if high - low > _FEWEST_ALIKE else 0.0
-
-
-def overlaps(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """IoU of each of (K, 4) with each of (N, 4), (K, N)."""
-    shared = _intersections(a, b)
-    union = _areas(a)[:, None] + _areas(b) - shared
-    return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny), dtype=np.float32)
-
-
-def _intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    shared = np.ones((len(a), len(b)), dtype=np.float32)
-    for low, high in ((0, 2), (1, 3)):
-        side = np.minimum(a[:, None, high], b[:, high]) - np.maximum(a[:, None, low], b[:, low])
-        shared *= np.maximum(side, 0)
-    return shared
-
-
-def _iou_of_pairs(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU of (…, 4) with (…, 4), one by one."""
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.maximum(sides, 0).prod(axis=-1)
-    return np.asarray(shared / (_areas(a) + _areas(b) - shared))
-
-
-def _areas(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
 
 
 def _heights(boxes: Boxes) -> NDArray[np.float64]:

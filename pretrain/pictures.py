@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.files import write_bytes
+from catseye.picture_files import write_rgb
 from catseye.pretrain.clip_sampler import ClipSamples
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.tasks.depth import Depth, canonical_depth
@@ -28,12 +28,6 @@ def depth_picture(frame: Image, depth: NDArray[np.float32]) -> Image:
     return np.asarray(np.hstack((frame, coloured)), dtype=np.uint8)
 
 
-def save_png(path: Path, picture: Image) -> None:
-    """Write an RGB picture (H, W, 3)."""
-    _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    write_bytes(path, content.tobytes())
-
-
 @torch.no_grad()
 def save_depth_pictures(network: PretextModel, samples: ClipSamples, folder: Path) -> None:
     """Write ``depth-0.png`` … of frames spread over the clips. Leaves the network in evaluation mode."""
@@ -45,4 +39,4 @@ def save_depth_pictures(network: PretextModel, samples: ClipSamples, folder: Pat
         frame = samples[number].frames[:1].to(device)
         maps = network.encode(frame.permute(0, 3, 1, 2).float() / 255)
         depth = canonical_depth(task.decoder(maps).inverses[0])[0, 0].cpu().numpy()
-        save_png(folder / f"depth-{number}.png", depth_picture(frame[0].cpu().numpy(), depth))
+        write_rgb(folder / f"depth-{number}.png", depth_picture(frame[0].cpu().numpy(), depth))

@@ -7,12 +7,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from catseye.capture.geometry import Image, letterbox, rgb_to_network
+from catseye.capture.geometry import Image, Letterbox, letterbox, rgb_to_network
 from catseye.pretrain.detection_metrics import Detections, Truth, average_precision
-from catseye.pretrain.detector import Detector, decode
+from catseye.pretrain.detector import DenseOutputs, Detector, decode
 from catseye.pretrain.labels import Labels
 from catseye.pretrain.stills import read_picture
 from catseye.progress import Progress, silent
+
+
+@torch.no_grad()
+def dense_outputs(
+    detector: Detector, rgb: Image, *, width: int, height: int
+) -> tuple[Letterbox, DenseOutputs]:
+    """What a detector says of every cell of a picture (H, W, 3) uint8, and how that lies in the network's."""
+    box = letterbox(rgb.shape[1], rgb.shape[0], width, height)
+    frame = torch.from_numpy(rgb_to_network(rgb, box)).to(next(detector.parameters()).device)
+    dense: DenseOutputs = detector(frame.permute(2, 0, 1)[None].float() / 255)
+    return box, dense
 
 
 @torch.no_grad()
@@ -27,9 +38,8 @@ def predict(detector: Detector, rgb: Image, *, width: int, height: int, top_k: i
     Returns:
         Boxes in the picture's own pixels, best score first, not thresholded.
     """
-    box = letterbox(rgb.shape[1], rgb.shape[0], width, height)
-    frame = torch.from_numpy(rgb_to_network(rgb, box)).to(next(detector.parameters()).device)
-    decoded = decode(detector(frame.permute(2, 0, 1)[None].float() / 255), top_k)
+    box, dense = dense_outputs(detector, rgb, width=width, height=height)
+    decoded = decode(dense, top_k)
     return Detections(
         boxes=box.boxes_to_source(decoded.boxes[0].cpu().numpy()),
         scores=decoded.scores[0].cpu().numpy(),

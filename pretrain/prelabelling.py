@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,14 +17,14 @@ from catseye.capture.clips import CorruptClip
 from catseye.capture.dataset import Clip, Dataset
 from catseye.capture.geometry import Image
 from catseye.errors import InputError, UsageError
+from catseye.picture_files import read_rgb, write_rgb
 from catseye.pretrain.clip_pictures import ClipPictures
 from catseye.pretrain.frame_pool import (
     PictureForm,
     StillsPool,
     picture_name,
-    read_rgb,
     spaced,
-    write_picture,
+    usable_clips,
 )
 from catseye.pretrain.labels import LabelledImage, Labels
 from catseye.pretrain.pseudo_labels import Sightings, TrackRules, join_directions, pseudo_label
@@ -175,10 +176,7 @@ def prelabel_clips(
         raise UsageError(
             f"look_every_s {look_every_s:g}, every_s {every_s:g}: look at least as often as label"
         )
-    clips = [clip for clip in dataset.select(split=split) if len(clip)]
-    if not clips:
-        where = "" if split is None else f" in the split {split}"
-        raise InputError(dataset.url, f"has no usable clip{where}", "name another split, or ingest more")
+    clips = usable_clips(dataset, split)
     images: list[LabelledImage] = []
     with closing(ClipPictures(dataset)) as reader:
         for number, clip in enumerate(clips, 1):
@@ -251,7 +249,7 @@ def _label_clip(
             seen.append(proposer.predict(rgb, threshold=_FOLLOWED_FROM))
             height, width = rgb.shape[:2]
             if write_to is not None and frame in wanted:
-                write_picture(write_to / wanted[frame], rgb)
+                write_rgb(write_to / wanted[frame], rgb)
     except CorruptClip as error:
         _log.warning("%s: its frames are left out", error)
         if write_to is not None:
@@ -315,6 +313,4 @@ def _with_area(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _resized(image: LabelledImage, width: int, height: int) -> LabelledImage:
     """Labels of a picture as those of the same at another size."""
     scale = np.array([width / image.width, height / image.height] * 2, dtype=np.float32)
-    return LabelledImage(
-        image.file_name, width, height, image.boxes * scale, image.classes, image.crowd, image.scores
-    )
+    return replace(image, width=width, height=height, boxes=image.boxes * scale)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.errors import UsageError
+from catseye.pretrain.boxes import covered_shares, overlaps, overlaps_of_pairs
 
 _SAME, _WITHIN = 0.6, 0.6
 """Overlap (IoU) of two kept boxes, and share of a box in doubt within a kept one, from which on both are of
@@ -150,13 +151,12 @@ def without_doubles(labels: PseudoBoxes) -> PseudoBoxes:
     kept: dict[int, list[int]] = {}
     for row in order.tolist():
         box, before = labels.boxes[row], kept.setdefault(int(labels.frame[row]), [])
-        shared, areas = _shared(box[None], labels.boxes[before])
-        own = (box[2:] - box[:2]).prod()
+        here = labels.boxes[before]
         if labels.crowd[row]:
-            double = (shared >= _WITHIN * own).any()
+            double = covered_shares(box[None], here) >= _WITHIN
         else:
-            double = (shared >= _SAME * (own + areas - shared)).any()
-        if not double:
+            double = overlaps(box[None], here) >= _SAME
+        if not double.any():
             stays.append(row)
             if not labels.crowd[row]:
                 before.append(row)
@@ -185,7 +185,7 @@ def smoothness(track: Sightings, times_s: NDArray[np.float64]) -> float:
     times = times_s[track.frame]
     share = ((times[1:-1] - times[:-2]) / (times[2:] - times[:-2]))[:, None]
     between = (1 - share) * track.boxes[:-2] + share * track.boxes[2:]
-    return float(np.median(_overlap(between, track.boxes[1:-1])))
+    return float(np.median(overlaps_of_pairs(between, track.boxes[1:-1])))
 
 
 def complete(track: Sightings, times_s: NDArray[np.float64]) -> tuple[Index, Floats, NDArray[np.float64]]:
@@ -256,18 +256,3 @@ def _nothing() -> PseudoBoxes:
         classes=np.zeros(0, np.int32),
         crowd=np.zeros(0, np.bool_),
     )
-
-
-def _overlap(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
-    """IoU (N,) of boxes (N, 4) pair by pair."""
-    shared, areas = _shared(a, b)
-    areas = areas + (a[:, 2:] - a[:, :2]).prod(axis=1)
-    return np.asarray(shared / np.maximum(areas - shared, np.finfo(np.float32).tiny))
-
-
-def _shared(
-    a: NDArray[np.floating], b: NDArray[np.floating]
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """The area (N,) that boxes have in common with boxes b (N, 4), and the areas (N,) of those."""
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    return np.maximum(sides, 0).prod(axis=1), (b[:, 2:] - b[:, :2]).prod(axis=1)

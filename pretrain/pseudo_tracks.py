@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.errors import UsageError
+from catseye.pretrain.boxes import Boxes, areas, overlaps, shared_areas
 from catseye.pretrain.detection_metrics import Detections
 
-Boxes = NDArray[np.floating]
 Rows = NDArray[np.int64]
 
 _LEAST_SIDE = 6.0
@@ -122,8 +122,9 @@ def sure_rows(found: Detections, options: LinkOptions) -> Rows:
     sides = found.boxes[:, 2:] - found.boxes[:, :2]
     rows = np.flatnonzero((found.scores >= options.threshold) & (sides >= _LEAST_SIDE).all(axis=1))
     rows = rows[np.argsort(-found.scores[rows], kind="stable")]
-    shared = _intersections(found.boxes[rows], found.boxes[rows])
-    area = sides[rows].prod(axis=1)
+    boxes = found.boxes[rows]
+    shared = shared_areas(boxes[:, None], boxes)
+    area = areas(boxes)
     crowded = shared > _MOST_SHARED * np.minimum(area[:, None], area)
     kept: list[int] = []
     for place in range(len(rows)):
@@ -134,9 +135,7 @@ def sure_rows(found: Detections, options: LinkOptions) -> Rows:
 
 def certain_pairs(foreseen: Boxes, boxes: Boxes, options: LinkOptions) -> tuple[Rows, Rows]:
     """Rows of ``foreseen`` (N, 4) and rows of ``boxes`` (M, 4) that can only mean each other."""
-    shared = _intersections(foreseen, boxes)
-    areas = [(part[:, 2:] - part[:, :2]).clip(0).prod(axis=1) for part in (foreseen, boxes)]
-    overlap = shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
+    overlap = overlaps(foreseen, boxes)
     rival = np.maximum(_best_other(overlap), _best_other(overlap.T).T)
     rows, columns = np.nonzero((overlap >= options.min_iou) & (overlap - rival >= options.margin))
     return rows, columns
@@ -149,10 +148,3 @@ def _best_other(values: Boxes) -> Boxes:
     padded = np.pad(values, ((0, 0), (0, 1)))
     second, first = np.partition(padded, -2, axis=1)[:, -2:].T[:, :, None]
     return np.asarray(np.where(values == first, second, first))
-
-
-def _intersections(a: Boxes, b: Boxes) -> Boxes:
-    """Shared areas (N, M) of corner boxes (N, 4) and (M, 4)."""
-    low = np.maximum(a[:, None, :2], b[:, :2])
-    high = np.minimum(a[:, None, 2:], b[:, 2:])
-    return np.asarray((high - low).clip(0).prod(axis=2))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from catseye.capture.geometry import Image, letterbox
 from catseye.errors import InputError
+from catseye.picture_files import read_rgb
 from catseye.pretrain.augment import Still, vary
 from catseye.pretrain.detection_loss import Target
 from catseye.pretrain.labels import LabelledImage, Labels
@@ -81,14 +82,14 @@ def read_picture(path: Path, label: LabelledImage) -> Image:
     Raises:
         InputError: it is no picture, or not of the size its labels refer to.
     """
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
+    rgb = read_rgb(path)
+    if rgb is None:
         raise InputError(path, "is not a readable picture", "copy it again, or take it out of the labels")
-    height, width = bgr.shape[:2]
+    height, width = rgb.shape[:2]
     if (width, height) != (label.width, label.height):
         fault = f"is {width}x{height}, but its labels are for {label.width}x{label.height}"
         raise InputError(path, fault, "give the pictures that were labelled")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return rgb
 
 
 def load_stills(

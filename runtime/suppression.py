@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from catseye.runtime.association import iou as overlaps
+
 
 def chosen(
     boxes_xyxy: NDArray[np.float32],
@@ -41,20 +43,10 @@ def _firsts(boxes: NDArray[np.float32], classes: NDArray[np.int32], iou: float) 
     Whether row i stays depends on rows before it alone. So repeating the rule for all rows at once settles at
     least one more row each time, mostly all within a few (Cluster-NMS, Zheng et al. 2020).
     """
-    rivals = np.triu(_iou(boxes) > iou, 1) & (classes[:, None] == classes[None])
+    rivals = np.triu(overlaps(boxes, boxes) > iou, 1) & (classes[:, None] == classes[None])
     kept: NDArray[np.bool_] = ~rivals.any(axis=0)
     while True:
         again = ~rivals[kept].any(axis=0)
         if np.array_equal(again, kept):
             return np.asarray(kept)
         kept = again
-
-
-def _iou(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union (N, N)."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=2)
-    area = (boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1)
-    union = area[:, None] + area[None] - shared
-    return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny), dtype=np.float32)

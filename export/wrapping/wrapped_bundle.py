@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from catseye.capture.geometry import Fit, Image
 from catseye.capture.rendering import synth
 from catseye.errors import CatseyeError, UsageError
 from catseye.export.golden import golden_frames, proof_fragment
+from catseye.export.proven_bundle import BATCH, PROOF_FRAMES, require_bundle_options, write_proven_bundle
 from catseye.export.wrapping.class_map import ClassMap, class_names, map_classes
 from catseye.export.wrapping.composition import DENSE_OUTPUTS, WrappedGraph, compose_graph
 from catseye.export.wrapping.layouts import Layout, decoder_named, layout_of
@@ -23,29 +23,18 @@ from catseye.export.wrapping.original import read_original
 from catseye.export.wrapping.reference import Found, golden_of, run_original
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import (
-    FRAGMENT,
-    FRAGMENT_FRAMES,
-    FRAMES,
-    PARITY,
     Bundle,
     Manifest,
     Network,
     Provenance,
     Tolerances,
-    dump_array,
-    open_bundle,
-    write_bundle,
 )
+from catseye.runtime.distance import CUES
 from catseye.runtime.engines.base import EngineOutput
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
 from catseye.runtime.proof import Check, above_cut, compare_outputs, replay
 from catseye.version import __version__
 
-SUFFIX = ".catseye"
-
-_PROOF_FRAMES = 4
-_BATCH = 1
-_MOST_DETECTIONS = 3840  # what TensorRT's TopK takes
 _WITH_DOUBLES, _WITHOUT = 300, 100
 _SAME_BOX = 0.95
 
@@ -90,7 +79,9 @@ def wrap(
         CatseyeError: the wrapped graph differs from the original, or finds nothing to prove it by.
     """
     out, steps = Path(out), 4
-    _validate(out, top_k=top_k, nms_iou=nms_iou, score_threshold=score_threshold, videos=videos)
+    require_bundle_options(out, top_k=top_k, score_threshold=score_threshold, videos=videos)
+    if nms_iou is not None and not 0 < nms_iou < 1:
+        raise UsageError(f"nms_iou is {nms_iou}: give a share between 0 and 1")
     family = decoder_named(decoder)
     if nms_iou is not None and family.nms_iou is None:
         raise UsageError(f"nms_iou is {nms_iou}: {decoder} gives each object once, leave it out")
@@ -110,19 +101,20 @@ def wrap(
     tolerances = Tolerances()
     checks = prove_wrapped(found, golden, graph, frames, dense=layout.in_place, tolerances=tolerances)
     progress("signing", 3, steps)
-    fragment, fragment_frames = proof_fragment(fit=family.fit, **size)
+    fragment = proof_fragment(fit=family.fit, **size)
     manifest = Manifest(
         name=out.stem,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         classes=class_map.names,
-        network=Network(width=original.width, height=original.height, batch=_BATCH, fit=family.fit),
+        network=Network(width=original.width, height=original.height, batch=BATCH, fit=family.fit),
         top_k=graph.top_k,
         embedding_dim=None,
         depth_shape=None,
+        cues=tuple(name for name in CUES if name != "depth"),
         nms_iou=nms_iou or family.nms_iou or _doubles_of_merging(layout, class_map),
         score_threshold=score_threshold,
         proof_frames=len(frames),
-        fragment_frames=len(fragment_frames),
+        fragment_frames=len(fragment[1]),
         tolerances=tolerances,
         provenance=Provenance(
             encoder=original.path.stem,
@@ -145,16 +137,15 @@ def wrap(
         "detections": detections,
         "checks": [asdict(check) for check in checks],
     }
-    entries = {
-        "fp32.onnx": graph.deployed,
-        FRAMES: dump_array(frames),
-        FRAGMENT: fragment,
-        FRAGMENT_FRAMES: dump_array(fragment_frames),
-        PARITY: json.dumps(parity, indent=2, sort_keys=True).encode(),
-        **{f"proof/{name}.npy": dump_array(array) for name, array in golden.arrays().items()},
-    }
-    write_bundle(out, manifest, entries)
-    bundle = open_bundle(out)
+    bundle = write_proven_bundle(
+        out,
+        manifest,
+        graph=graph.deployed,
+        frames=frames,
+        fragment=fragment,
+        golden=golden,
+        parity=parity,
+    )
     progress("wrapped", steps, steps)
     return bundle
 
@@ -167,7 +158,7 @@ def _proof_frames(videos: Sequence[str | Path], *, seed: int, fit: Fit, width: i
             world = synth(
                 Path(folder) / "road",
                 seed=seed,
-                clips=_PROOF_FRAMES,
+                clips=PROOF_FRAMES,
                 duration_s=0.16,
                 width=640,
                 height=360,
@@ -175,7 +166,7 @@ def _proof_frames(videos: Sequence[str | Path], *, seed: int, fit: Fit, width: i
             )
             videos = sorted(world.glob("*.mp4"))
         paths = [Path(video) for video in videos]
-        return golden_frames(paths, count=_PROOF_FRAMES, width=width, height=height, seed=seed, fit=fit)
+        return golden_frames(paths, count=PROOF_FRAMES, width=width, height=height, seed=seed, fit=fit)
 
 
 def _doubles_of_merging(layout: Layout, class_map: ClassMap) -> float | None:
@@ -200,7 +191,7 @@ def prove_wrapped(
         CatseyeError: a figure is beyond its limit.
     """
     checks = list(_dense_checks(found, graph, frames, tolerances)) if dense else []
-    replayed = replay(OnnxRuntimeEngine(graph.deployed), frames, batch=_BATCH)
+    replayed = replay(OnnxRuntimeEngine(graph.deployed), frames, batch=BATCH)
     checks += compare_outputs(golden, replayed, tolerances)
     for check in checks:
         if not check:
@@ -227,23 +218,3 @@ def _dense_checks(
         difference = np.abs(expected - made)
         worst = float(np.where(np.isnan(difference), np.inf, difference).max())
         yield Check(name, worst, tolerances.relative * float(np.abs(expected).max()))
-
-
-def _validate(
-    out: Path,
-    *,
-    top_k: int | None,
-    nms_iou: float | None,
-    score_threshold: float,
-    videos: Sequence[str | Path],
-) -> None:
-    if out.suffix != SUFFIX or out.is_dir():
-        raise UsageError(f"out is {out}: name a file that ends in {SUFFIX}")
-    if top_k is not None and not 1 <= top_k <= _MOST_DETECTIONS:
-        raise UsageError(f"top_k is {top_k}: give 1 to {_MOST_DETECTIONS}")
-    if nms_iou is not None and not 0 < nms_iou < 1:
-        raise UsageError(f"nms_iou is {nms_iou}: give a share between 0 and 1")
-    if not 0 <= score_threshold <= 1:
-        raise UsageError(f"score_threshold is {score_threshold}: give 0 to 1")
-    if len(videos) > _PROOF_FRAMES:
-        raise UsageError(f"{len(videos)} videos are given: the proof takes frames of {_PROOF_FRAMES} at most")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.pretrain.detection_report.matching import overlaps
+from catseye.pretrain.boxes import overlaps
 from catseye.pretrain.labels import LabelledImage, Labels
 
 _SAME = 0.99

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.ops import box_iou
 
+from catseye.pretrain.boxes import covered_shares, overlaps
 from catseye.pretrain.detection_metrics import Detections
 from catseye.pretrain.labels import LabelledImage
 
@@ -40,16 +39,3 @@ def match_detections(
             match[index] = int(candidates.argmax())
             free[match[index]] = False
     return match
-
-
-def overlaps(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """IoU (N, M) of boxes (N, 4) with others (M, 4)."""
-    return np.asarray(box_iou(torch.from_numpy(boxes), torch.from_numpy(others)).numpy())
-
-
-def covered_shares(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Share (N, M) of each box's area that each other covers."""
-    least = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    most = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]
-    return np.asarray((most - least).clip(min=0).prod(axis=2) / np.maximum(area, 1e-9), dtype=np.float32)

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from catseye.pretrain.boxes import overlaps
 from catseye.pretrain.detection_metrics import Detections
-from catseye.pretrain.detection_report.matching import FALSE, MATCH, match_detections, overlaps
+from catseye.pretrain.detection_report.matching import FALSE, MATCH, match_detections
 from catseye.pretrain.labels import LabelledImage
 
 Why = Literal[

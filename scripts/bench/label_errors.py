@@ -28,7 +28,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
-from catseye.pretrain.label_errors import Found, Kind, Suspicion, overlaps, suspicions
+from catseye.pretrain.boxes import overlaps
+from catseye.pretrain.label_errors import Found, Kind, Suspicion, suspicions
 from catseye.pretrain.label_formats import read_labels
 from catseye.pretrain.labels import LabelledImage, read_image_list
 from catseye.pretrain.stills import read_picture

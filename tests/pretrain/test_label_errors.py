@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from catseye.pretrain.label_errors import Found, Suspicion, doubled, improbable, outside, overlaps, suspicions
+from catseye.pretrain.boxes import overlaps
+from catseye.pretrain.label_errors import Found, Suspicion, doubled, improbable, outside, suspicions
 from catseye.pretrain.labels import LabelledImage
 
 WIDTH, HEIGHT = 640, 360

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 from detection_cases import found, image
 
-from catseye.pretrain.detection_report.matching import FALSE, IGNORED, covered_shares, match_detections
+from catseye.pretrain.boxes import covered_shares
+from catseye.pretrain.detection_report.matching import FALSE, IGNORED, match_detections
 
 
 def test_the_best_score_chooses_first_and_a_second_find_is_false() -> None:
