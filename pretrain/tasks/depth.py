@@ -39,6 +39,7 @@ FARTHEST = 200.0
 """Largest canonical depth that can be expressed."""
 
 _WIDEST = (32, 64, 96, 128)
+_STEEPEST = 3
 _SMOOTHNESS = 1e-3
 _SPEED = 0.1
 _ALIGNMENT = 0.1
@@ -73,7 +74,8 @@ class DepthDecoder(nn.Module):
     """Inverse canonical depth from an encoder's maps, coarse to fine with skip connections.
 
     Upsampling is nearest-neighbour and the blocks are Conv-BN-ReLU, so that the graph exports plainly. Each
-    is half as wide as the map it reads, up to a bound: under a small encoder it would cost more than that.
+    is half as wide as the map it reads, up to a bound, and up to three times the next finer block: above a
+    small encoder it would cost more than that, and mobile ones end in maps of many channels.
 
     Args:
         channels: of the maps at strides 4, 8, 16, 32.
@@ -81,7 +83,9 @@ class DepthDecoder(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        widths = [min(most, count // 2) for most, count in zip(_WIDEST, channels, strict=True)]
+        widths: list[int] = []
+        for most, count in zip(_WIDEST, channels, strict=True):
+            widths.append(min(most, count // 2, *(_STEEPEST * finer for finer in widths[-1:])))
         self.width = widths[0]
         above = (*widths[1:], 0)
         self.blocks = nn.ModuleList(

@@ -15,12 +15,18 @@ Rows: ``frozen``, a random encoder whose weights stay; ``scratch``, a random one
 nothing. Rows with depth learn that alone at first, since what moves cannot be told before, and then all of
 theirs; every row makes as many steps.
 
-The schedule was fixed beforehand: ``--schedule`` trains from scratch for several lengths on stills of
+The network is that of the preset nano, which takes no more operations a frame than YOLOX-Nano at 416x416.
+
+The schedule was fixed beforehand: with 78 stills 4,800 steps, with others as the root of their number, up to
+9,600. ``--schedule`` trains from scratch for several lengths on stills of
 ``train.txt`` that look unlike those in ``real_stills_held_out.txt``, and measures on the latter. (Those are
 five of twelve clusters of thumbnails by k-means, the five farthest from the rest, since nothing tells which
 stills are of one drive.)
 
-Bounds, with 78 stills: ``joint`` beats ``scratch`` in every seed, in the mean by 1.3 times and by 0.03.
+Bounds, with 78 stills: ``joint`` beats ``scratch`` in every seed, in the mean by 1.3 times and by 0.03. With
+all 778, ``scratch`` is at or above YOLOX-Nano in the mean: 0.313 of all, 0.527 from 10 pixels, 0.791 from 20.
+(YOLOX-Nano has 0.302 of all as others measured it, and 0.313 where its doubles are dropped at an overlap of
+0.45.) A bound is held to where its rows have been asked for.
 Each finished row and seed is a line in ``results/``, so that the table can grow over days. Exits 1 when a
 bound is missed.
 """
@@ -29,6 +35,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 from collections.abc import Sequence
@@ -43,6 +50,7 @@ from case_results import config_of, run_cases
 from catseye.capture.dataset import Dataset
 from catseye.capture.ingestion import ingest
 from catseye.console import print_table, progress_bars
+from catseye.pretrain import PRESETS
 from catseye.pretrain.finetuning import FinetuneConfig, finetune
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.progress import Progress
@@ -50,13 +58,15 @@ from catseye.progress import Progress
 RESULTS = Path(__file__).with_name("results") / "real_stills.jsonl"
 HELD_OUT = Path(__file__).with_name("real_stills_held_out.txt")
 FIGURE = "ap50_h10"
+FIGURES = ("ap50", FIGURE, "ap50_h20")
 BOUND_SEEDS, BOUND_RATIO, BOUND_DIFFERENCE = 5, 1.3, 0.03
-STILLS = 78
+STILLS, ALL_STILLS = 78, 778
+YOLOX_NANO = (0.313, 0.527, 0.791)
 
-SIZE = (448, 256)
+PRESET = PRESETS["nano"]
 DEPTH_STEPS = 1000
 PRETRAINING = PretrainConfig(
-    encoder="regnetx_002",
+    **PRESET.pretraining,
     steps=3000,
     batch=4,
     warmup=0.05,
@@ -68,9 +78,7 @@ PRETRAINING = PretrainConfig(
     workers=1,
 )
 FINETUNING = FinetuneConfig(
-    encoder=PRETRAINING.encoder,
-    width=SIZE[0],
-    height=SIZE[1],
+    **PRESET.finetuning,
     steps=4800,
     batch=12,
     lr=2e-3,
@@ -79,6 +87,7 @@ FINETUNING = FinetuneConfig(
     save_every=400,
 )
 SCHEDULES = (1200, 2400, 4800, 9600)
+MOST_STEPS = max(SCHEDULES)
 
 
 @dataclass(frozen=True)
@@ -130,9 +139,15 @@ def pretraining_of(row: Row) -> list[PretrainConfig]:
     ]
 
 
-def finetuning_of(row: Row) -> FinetuneConfig:
+def finetuning_of(row: Row, count: int) -> FinetuneConfig:
     """Of detection alone: keeping depth would cost time and teach something beside it."""
-    return replace(FINETUNING, freeze_encoder=row.frozen, depth_weight=0)
+    return replace(FINETUNING, steps=steps_for(count), freeze_encoder=row.frozen, depth_weight=0)
+
+
+def steps_for(count: int) -> int:
+    """How long to learn from so many stills: by the root of their number, in whole ``save_every``."""
+    spans = round(FINETUNING.steps * math.sqrt(count / STILLS) / FINETUNING.save_every)
+    return min(MOST_STEPS, spans * FINETUNING.save_every)
 
 
 @cache
@@ -151,11 +166,12 @@ def pretrained(row: Row, work: Work) -> Path | None:
 @cache
 def unlabelled(work: Work) -> Dataset:
     """All of the videos, none set aside: what is measured is on stills."""
+    width, height = PRESET.detector_size
     return ingest(
         sorted((work.data / "video").glob("*.mp4")),
         work.out / "dataset",
-        width=SIZE[0],
-        height=SIZE[1],
+        width=width,
+        height=height,
         validation_fraction=0,
         progress=work.progress,
     )
@@ -197,7 +213,7 @@ def few(names: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def measure_row(row: Row, seed: int, count: int, work: Work) -> dict[str, float]:
-    config = replace(finetuning_of(row), seed=seed)
+    config = replace(finetuning_of(row, count), seed=seed)
     names = few(work.names("train.txt"), count, seed)
     case = f"{row.name}-{seed}-{count}-stills"
     return detect(case, names, work.names("test.txt"), config, pretrained(row, work), work)
@@ -214,7 +230,7 @@ def measure_schedule(steps: int, seed: int, work: Work) -> dict[str, float]:
 def row_config(row: Row, count: int) -> str:
     """Hash of what decides a row's figures. Not of the code: a line names its commit."""
     learned = [chosen(config) for config in pretraining_of(row)] if row.tasks else {}
-    return config_of((row, count, learned, chosen(finetuning_of(row))), ())
+    return config_of((row, count, learned, chosen(finetuning_of(row, count))), ())
 
 
 def chosen(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
@@ -238,7 +254,11 @@ def table(
                 results=RESULTS,
                 run=lambda seed, row=row, count=count: measure_row(row, seed, count, work),
             )
-            entries.append({"row": row.name, "stills": count, "ap": [found[FIGURE] for found in figures]})
+            by_size = {name: [] for name in FIGURES}
+            for found in figures:
+                for name, values in by_size.items():
+                    values.append(found[name])
+            entries.append({"row": row.name, "stills": count, **by_size})
     return entries
 
 
@@ -253,37 +273,48 @@ def curve(lengths: Sequence[int], seeds: Sequence[int], work: Work) -> list[dict
             results=RESULTS,
             run=lambda seed, steps=steps: measure_schedule(steps, seed, work),
         )
-        entries.append({"row": "scratch", "steps": steps, "ap": [found[FIGURE] for found in figures]})
+        entries.append({"row": "scratch", "steps": steps, FIGURE: [found[FIGURE] for found in figures]})
     return entries
 
 
 def compare(entries: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Lines of the printed table, each row beside scratch with as many stills."""
-    scratch = {entry["stills"]: entry["ap"] for entry in entries if entry["row"] == "scratch"}
+    """Lines of the printed table, each row beside scratch with as many stills, over the seeds of both."""
+    scratch = {entry["stills"]: entry[FIGURE] for entry in entries if entry["row"] == "scratch"}
     lines = []
     for entry in entries:
-        found, base = np.array(entry["ap"]), scratch.get(entry["stills"])
+        found, base = np.array(entry[FIGURE]), scratch.get(entry["stills"])
         beside = (
             ("", "") if base is None else (f"{found.mean() / np.mean(base):.2f}", f"{np.sum(found > base)}")
         )
+        means = (f"{np.mean(entry[name]):.3f} ± {np.std(entry[name]):.3f}" for name in FIGURES)
         each = " ".join(f"{value:.3f}" for value in found)
-        lines.append(
-            (entry["row"], str(entry["stills"]), f"{found.mean():.3f} ± {found.std():.3f}", *beside, each)
-        )
+        lines.append((entry["row"], str(entry["stills"]), *means, *beside, each))
     return lines
 
 
 def passed(entries: Sequence[dict[str, Any]]) -> bool:
-    """Whether the joint row keeps its bounds against scratch, in as many seeds as the bounds speak of."""
-    found = {entry["row"]: np.array(entry["ap"]) for entry in entries if entry["stills"] == STILLS}
-    if not {"joint", "scratch"} <= set(found):
-        return False
-    joint, scratch = found["joint"], found["scratch"]
-    if len(joint) < BOUND_SEEDS:
-        return False
-    gain = joint.mean() - scratch.mean()
+    """Whether every bound is kept whose rows are there."""
+    found = {(entry["row"], entry["stills"]): entry for entry in entries}
+    held = []
+    if {("joint", STILLS), ("scratch", STILLS)} <= set(found):
+        held.append(gains(found["joint", STILLS][FIGURE], found["scratch", STILLS][FIGURE]))
+    if ("scratch", ALL_STILLS) in found:
+        entry = found["scratch", ALL_STILLS]
+        held.append(
+            all(np.mean(entry[name]) >= bound for name, bound in zip(FIGURES, YOLOX_NANO, strict=True))
+        )
+    return all(held)
+
+
+def gains(joint: Sequence[float], scratch: Sequence[float]) -> bool:
+    """Whether joint keeps its bounds against scratch, in as many seeds as they speak of."""
+    with_it, without = np.array(joint), np.array(scratch)
+    difference = with_it.mean() - without.mean()
     return bool(
-        (joint > scratch).all() and joint.mean() >= BOUND_RATIO * scratch.mean() and gain >= BOUND_DIFFERENCE
+        len(with_it) >= BOUND_SEEDS
+        and (with_it > without).all()
+        and with_it.mean() >= BOUND_RATIO * without.mean()
+        and difference >= BOUND_DIFFERENCE
     )
 
 
@@ -314,10 +345,11 @@ def main() -> int:
     if arguments.json:
         print(json.dumps({"cases": entries, "passed": held}, indent=2))
     elif arguments.schedule:
-        lines = [(str(e["steps"]), " ".join(f"{value:.3f}" for value in e["ap"])) for e in entries]
+        lines = [(str(e["steps"]), " ".join(f"{value:.3f}" for value in e[FIGURE])) for e in entries]
         print_table("From scratch, held-out stills of train.txt", ("steps", FIGURE), lines)
     else:
-        head = ("row", "stills", f"{FIGURE}, mean", "of scratch", "seeds won", "by seed")
+        means = (f"{name}, mean" for name in FIGURES)
+        head = ("row", "stills", *means, "of scratch", "seeds won", f"{FIGURE} by seed")
         print_table(f"{len(seeds)} seeds; bounds {'kept' if held else 'MISSED'}", head, compare(entries))
     return 0 if held else 1
 
