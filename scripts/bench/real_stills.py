@@ -184,8 +184,11 @@ def detect(
     config: FinetuneConfig,
     start: Path | None,
     work: Work,
+    *,
+    extra: tuple[Path, Path] | None = None,
 ) -> dict[str, float]:
-    """Average precisions after fine-tuning on some stills, on others."""
+    """Average precisions after fine-tuning on some stills, on others; ``extra`` is labels and pictures beside
+    those."""
     folder = work.out / name
     folder.mkdir(parents=True, exist_ok=True)
     lists = {}
@@ -199,6 +202,8 @@ def detect(
         images=work.stills / "images",
         train_list=lists["train"],
         test_list=lists["test"],
+        extra_labels=extra[0] if extra else None,
+        extra_images=extra[1] if extra else None,
         config=config,
         progress=work.progress,
     )
@@ -277,18 +282,18 @@ def curve(lengths: Sequence[int], seeds: Sequence[int], work: Work) -> list[dict
     return entries
 
 
-def compare(entries: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Lines of the printed table, each row beside scratch with as many stills, over the seeds of both."""
-    scratch = {entry["stills"]: entry[FIGURE] for entry in entries if entry["row"] == "scratch"}
+def compare(entries: Sequence[dict[str, Any]], *, beside: str = "scratch") -> list[tuple[str, ...]]:
+    """Lines of the printed table, each row beside one of them with as many stills, over the seeds of both."""
+    bases = {entry["stills"]: entry[FIGURE] for entry in entries if entry["row"] == beside}
     lines = []
     for entry in entries:
-        found, base = np.array(entry[FIGURE]), scratch.get(entry["stills"])
-        beside = (
-            ("", "") if base is None else (f"{found.mean() / np.mean(base):.2f}", f"{np.sum(found > base)}")
-        )
+        found, base = np.array(entry[FIGURE]), bases.get(entry["stills"])
+        held = ("", "")
+        if base is not None:
+            held = (f"{found.mean() / np.mean(base):.2f}", str(np.sum(found > base)))
         means = (f"{np.mean(entry[name]):.3f} ± {np.std(entry[name]):.3f}" for name in FIGURES)
         each = " ".join(f"{value:.3f}" for value in found)
-        lines.append((entry["row"], str(entry["stills"]), *means, *beside, each))
+        lines.append((entry["row"], str(entry["stills"]), *means, *held, each))
     return lines
 
 
