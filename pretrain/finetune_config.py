@@ -13,27 +13,6 @@ from catseye.pretrain.run_options import RunOptions, require_network_size
 
 _LARGEST_ZOOM = 4.0
 _INDIFFERENT = frozenset({"save_every"})
-_LATER = frozenset(
-    {
-        "freeze_stages",
-        "unfreeze_after",
-        "layer_decay",
-        "patience",
-        "check_every",
-        "validation_share",
-        "group_from",
-        "class_map",
-        "classes",
-        "repeat_rare",
-        "extra_share",
-        "tiny_px",
-    }
-)
-
-
-def later_defaults() -> dict[str, Any]:
-    """The values that runs had which were made before there were these options."""
-    return {name: value for name, value in FinetuneConfig().document().items() if name in _LATER}
 
 
 @dataclass(frozen=True, kw_only=True)

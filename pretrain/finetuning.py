@@ -29,7 +29,7 @@ from catseye.pretrain.detector import Detector
 from catseye.pretrain.devices import launch
 from catseye.pretrain.ema import decay_at, frozen_copy, update_average
 from catseye.pretrain.encoder_stages import FrozenPart
-from catseye.pretrain.finetune_config import FinetuneConfig, later_defaults
+from catseye.pretrain.finetune_config import FinetuneConfig
 from catseye.pretrain.finetune_labels import LabelSource, RunLabels, read_run_labels
 from catseye.pretrain.prediction import measure, predict_labelled
 from catseye.pretrain.presets import neck_channels_of
@@ -100,7 +100,6 @@ def finetune(
         | {"encoder": encoder, "neck_channels": neck_channels}
         | {"pretrained_sha256": "" if start is None else start.sha256},
         parts.fingerprint,
-        later_defaults(),
     )
     finished = finished_run(run, identity)
     if finished is not None:

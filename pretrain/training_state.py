@@ -26,14 +26,10 @@ _REMEDY = "give another folder, or delete this one to begin anew"
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What decides a run's result: every option that does, and the data's fingerprint.
-
-    ``later`` are the values that a run had which was made before there were such options.
-    """
+    """What decides a run's result: every option that does, and the data's fingerprint."""
 
     config: Mapping[str, Any]
     dataset_fingerprint: str
-    later: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -142,7 +138,6 @@ def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None
 
 
 def _refuse_other(run: Path, identity: RunIdentity, config: Mapping[str, Any], fingerprint: str) -> None:
-    config = {**identity.later, **config}
     for name, wanted in identity.config.items():
         if config.get(name) != wanted:
             raise InputError(run, f"holds a run with {name} {config.get(name)!r}, not {wanted!r}", _REMEDY)

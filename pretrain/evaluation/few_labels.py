@@ -26,7 +26,7 @@ from catseye.pretrain.detection_training import DivergedError
 from catseye.pretrain.evaluation.labelled_stills import StillsOptions
 from catseye.pretrain.evaluation.subjects import Subject
 from catseye.pretrain.evaluation.summary import FewLabelCase, FewLabels
-from catseye.pretrain.finetune_config import FinetuneConfig, later_defaults
+from catseye.pretrain.finetune_config import FinetuneConfig
 from catseye.pretrain.finetuning import finetune
 from catseye.pretrain.labels import LabelledImage, Labels, split_labels
 from catseye.progress import Progress
@@ -296,11 +296,12 @@ def _require_objects(
 def _key(
     start: _Start, config: FinetuneConfig, labels: str, stills: Sequence[str], measured_on: Sequence[str]
 ) -> str:
-    later = later_defaults()
+    defaults = FinetuneConfig().document()
+    # Only what differs from the defaults, so that a new option voids no figure that is there.
     options = {
         name: value
         for name, value in config.document().items()
-        if name not in _INDIFFERENT and not (name in later and value == later[name])
+        if name not in _INDIFFERENT and value != defaults[name]
     }
     parts = [__version__, start.sha256, options, labels, list(stills), list(measured_on)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

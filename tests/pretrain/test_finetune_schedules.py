@@ -18,7 +18,7 @@ from catseye.pretrain.checkpoint import CheckpointInfo, load_checkpoint
 from catseye.pretrain.detection_report.summary import DetectionReport
 from catseye.pretrain.detection_training import build_detector
 from catseye.pretrain.encoder_stages import stages_of
-from catseye.pretrain.finetune_config import FinetuneConfig, later_defaults
+from catseye.pretrain.finetune_config import FinetuneConfig
 from catseye.pretrain.finetuning import finetune
 
 TINY = FinetuneConfig(
@@ -188,20 +188,6 @@ def test_extra_labels_are_learned_from_and_never_measured_on(labelled: Path, tmp
         train(labelled, tmp_path / "x", **options)
     mapped = replace(config, class_map={"auto": "car"})
     assert train(labelled, tmp_path / "x", **options | {"config": mapped}).classes == ("car", "bus")
-
-
-def test_a_run_from_before_there_were_these_options_had_their_defaults(
-    labelled: Path, tmp_path: Path
-) -> None:
-    config = replace(TINY, steps=1, check_every=100)
-    info = train(labelled, tmp_path / "run", config=config)
-    document = json.loads((tmp_path / "run/checkpoint.json").read_text())
-    for name in later_defaults():
-        del document["config"][name]
-    (tmp_path / "run/checkpoint.json").write_text(json.dumps(document))
-    assert train(labelled, tmp_path / "run", config=config).metrics == info.metrics
-    with pytest.raises(InputError, match=r"holds a run with tiny_px 0\.0, not 8\.0"):
-        train(labelled, tmp_path / "run", config=replace(config, tiny_px=8.0))
 
 
 @pytest.mark.parametrize(
