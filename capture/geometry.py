@@ -6,6 +6,10 @@ There is one definition, and shards, training and the runtime all use it:
 2. chroma is doubled bilinearly and the colour matrix of the stream gives RGB;
 3. what the letterbox leaves free is filled with ``PAD_VALUE``.
 
+A network that takes NV12 planes does step 2 itself, for one matrix and range: it is given planes in those
+(``convert_planes``), and what the letterbox leaves free is filled before and not after. That is the same
+but for rounding, and for the two pixels at the border's edge, where doubling mixes chroma.
+
 Planes are resized before colour conversion because that touches a fraction of the bytes. Scaled sizes and
 offsets are even, so that the chroma planes land on whole pixels.
 """
@@ -149,6 +153,20 @@ def planes_to_network(planes: Planes, box: Letterbox) -> Image:
     return pad_to_network(planes_to_rgb(resize_planes(planes, box)), box)
 
 
+def planes_to_nv12(
+    planes: Planes, box: Letterbox, *, matrix: ColorMatrix, full_range: bool
+) -> tuple[Image, Image]:
+    """A 4:2:0 frame as network input: luma (H, W) and chroma (H/2, W/2, 2) uint8, Cb first."""
+    scaled = resize_planes(planes, box)
+    return _nv12(convert_planes(scaled, matrix=matrix, full_range=full_range), box)
+
+
+def rgb_to_nv12(rgb: Image, box: Letterbox, *, matrix: ColorMatrix, full_range: bool) -> tuple[Image, Image]:
+    """A still (H, W, 3) uint8 as network input: luma (H, W) and chroma (H/2, W/2, 2) uint8, Cb first."""
+    scaled = resize_plane(rgb, (box.scaled_width, box.scaled_height))
+    return _nv12(planes_from_rgb(scaled, matrix=matrix, full_range=full_range), box)
+
+
 def rgb_to_network(rgb: Image, box: Letterbox) -> Image:
     """A still (H, W, 3) uint8 as network input: RGB (H, W, 3) uint8."""
     return pad_to_network(resize_plane(rgb, (box.scaled_width, box.scaled_height)), box)
@@ -161,6 +179,81 @@ def pad_to_network(scaled: Image, box: Letterbox) -> Image:
     frame = np.full((box.height, box.width, 3), PAD_VALUE, dtype=np.uint8)
     frame[box.top : box.top + box.scaled_height, box.left : box.left + box.scaled_width] = scaled
     return frame
+
+
+def convert_planes(planes: Planes, *, matrix: ColorMatrix, full_range: bool) -> Planes:
+    """The same picture in another colour matrix and range.
+
+    A grey is free of chroma by either matrix, so that chroma follows from chroma alone, at its own size, and
+    so does what luma takes of it, which is doubled bilinearly. Nothing goes through RGB, whose bounds clip
+    only later: levels beyond the range of the stream are kept as far as a byte holds them.
+    """
+    if (planes.matrix, planes.full_range) == (matrix, full_range):
+        return planes
+    back = yuv_from_rgb(matrix, full_range=full_range)
+    both = back[:, :3] @ rgb_from_yuv(planes.matrix, full_range=planes.full_range)
+    both[:, 3] += back[:, 3]
+    gain, from_chroma = both[0, 0], both[:, 1:]
+    # What luma takes is 0 where chroma is 128; as a byte it is 128 there.
+    offset = 128 * from_chroma[0, :2].sum() + from_chroma[0, 2]
+    from_chroma[0, 2] += 128 - offset
+    # A third channel that counts for nothing: OpenCV takes 25 times as long for two as for three.
+    three = cv2.merge((planes.u, planes.v, planes.v))
+    taken, u, v = cv2.split(cv2.transform(three, np.insert(from_chroma, 2, 0, axis=1)))
+    doubled = cv2.resize(taken, (planes.width, planes.height), interpolation=cv2.INTER_LINEAR)
+    y = cv2.addWeighted(planes.y, gain, doubled, 1, offset - 128)
+    return Planes(
+        y=np.asarray(y, dtype=np.uint8),
+        u=np.asarray(u, dtype=np.uint8),
+        v=np.asarray(v, dtype=np.uint8),
+        matrix=matrix,
+        full_range=full_range,
+    )
+
+
+def planes_from_rgb(rgb: Image, *, matrix: ColorMatrix, full_range: bool) -> Planes:
+    """Convert a picture (H, W, 3) uint8 of even size to 4:2:0; of four pixels chroma is the mean."""
+    y, *chroma = cv2.split(cv2.transform(rgb, yuv_from_rgb(matrix, full_range=full_range)))
+    half = (rgb.shape[1] // 2, rgb.shape[0] // 2)
+    u, v = (resize_plane(np.asarray(plane, dtype=np.uint8), half) for plane in chroma)
+    return Planes(y=np.asarray(y, dtype=np.uint8), u=u, v=v, matrix=matrix, full_range=full_range)
+
+
+def pad_planes(scaled: Planes, box: Letterbox) -> Planes:
+    """Put scaled planes into a network frame whose border is ``PAD_VALUE`` in RGB."""
+    y = _pad(scaled.y, _grey(scaled), box, 1)
+    u, v = (_pad(plane, 128, box, 2) for plane in (scaled.u, scaled.v))
+    return Planes(y=y, u=u, v=v, matrix=scaled.matrix, full_range=scaled.full_range)
+
+
+def _nv12(scaled: Planes, box: Letterbox) -> tuple[Image, Image]:
+    """What ``pad_planes`` gives, interleaved before it is padded."""
+    chroma = np.asarray(cv2.merge((scaled.u, scaled.v)), dtype=np.uint8)
+    return _pad(scaled.y, _grey(scaled), box, 1), _pad(chroma, 128, box, 2)
+
+
+def _grey(planes: Planes) -> int:
+    """The luma of ``PAD_VALUE``."""
+    to_rgb = rgb_from_yuv(planes.matrix, full_range=planes.full_range)
+    return round(float((PAD_VALUE - to_rgb[0, 3] - 128 * to_rgb[0, 1:3].sum()) / to_rgb[0, 0]))
+
+
+def _pad(plane: Image, level: int, box: Letterbox, step: int) -> Image:
+    size = (box.height // step, box.width // step)
+    if plane.shape[:2] == size:
+        return plane
+    padded = np.full((*size, *plane.shape[2:]), level, dtype=np.uint8)
+    top, left = box.top // step, box.left // step
+    padded[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
+    return padded
+
+
+@lru_cache(maxsize=4)
+def yuv_from_rgb(matrix: ColorMatrix, *, full_range: bool) -> NDArray[np.float64]:
+    """The inverse of ``rgb_from_yuv``."""
+    to_rgb = rgb_from_yuv(matrix, full_range=full_range)
+    linear = np.linalg.inv(to_rgb[:, :3])
+    return np.hstack([linear, -linear @ to_rgb[:, 3:]])
 
 
 @lru_cache(maxsize=4)

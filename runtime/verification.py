@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from catseye.capture.geometry import Image
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import FRAGMENT, FRAGMENT_FRAMES, FRAMES, Bundle, Manifest, open_bundle
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.bundle import FRAGMENT, Bundle, array_entry, fragment_entry, open_bundle
+from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.proof import Check, compare_frames, compare_outputs, decode_fragment, replay
 
@@ -43,7 +42,7 @@ def verify(
 ) -> VerifyReport:
     """Check a bundle's form, signature, hashes and schema, then replay its proof on this machine.
 
-    Golden frames go through the engine, and the video fragment through decoding and resizing.
+    Golden inputs go through the engine, and the video fragment through decoding and resizing.
 
     Raises:
         InputError: the bundle is refused, see ``open_bundle``.
@@ -53,8 +52,8 @@ def verify(
     progress("checking the signature", 0, 3)
     bundle = open_bundle(path)
     runner = load_engine(bundle, engine=engine, threads=threads)
-    progress("replaying golden frames", 1, 3)
-    found = replay(runner, golden_frames(bundle), batch=bundle.manifest.network.batch)
+    progress("replaying golden inputs", 1, 3)
+    found = replay(runner, golden_inputs(bundle), batch=bundle.manifest.network.batch)
     runner.close()
     checks = compare_outputs(golden_outputs(bundle), found, bundle.manifest.tolerances)
     progress("decoding the video fragment", 2, 3)
@@ -65,11 +64,13 @@ def verify(
     )
 
 
-def golden_frames(bundle: Bundle) -> Image:
-    """The proof's inputs (F, H, W, 3) uint8."""
-    return bundle.array(
-        FRAMES, dtype="uint8", shape=_frames_shape(bundle.manifest, bundle.manifest.proof_frames)
-    )
+def golden_inputs(bundle: Bundle) -> Inputs:
+    """The proof's inputs, all its frames along the first axis."""
+    frames = bundle.manifest.proof_frames
+    return {
+        value.name: bundle.array(array_entry(value.name), dtype="uint8", shape=(frames, *value.shape[1:]))
+        for value in bundle.manifest.network.inputs()
+    }
 
 
 def golden_outputs(bundle: Bundle) -> EngineOutput:
@@ -79,7 +80,7 @@ def golden_outputs(bundle: Bundle) -> EngineOutput:
     return EngineOutput(
         **{
             value.name: bundle.array(
-                f"proof/{value.name}.npy", dtype=value.dtype, shape=(count, *value.shape[1:])
+                array_entry(value.name), dtype=value.dtype, shape=(count, *value.shape[1:])
             )
             for value in outputs
         }
@@ -87,14 +88,10 @@ def golden_outputs(bundle: Bundle) -> EngineOutput:
 
 
 def _fragment_checks(bundle: Bundle) -> Iterator[Check]:
-    shape = _frames_shape(bundle.manifest, bundle.manifest.fragment_frames)
-    golden = bundle.array(FRAGMENT_FRAMES, dtype="uint8", shape=shape)
-    network = bundle.manifest.network
-    found = list(
-        decode_fragment(bundle.entries[FRAGMENT], width=network.width, height=network.height, fit=network.fit)
-    )
+    network, frames = bundle.manifest.network, bundle.manifest.fragment_frames
+    golden = {
+        value.name: bundle.array(fragment_entry(value.name), dtype="uint8", shape=(frames, *value.shape[1:]))
+        for value in network.inputs()
+    }
+    found = list(decode_fragment(bundle.entries[FRAGMENT], network))
     yield from compare_frames(golden, found, bundle.manifest.tolerances)
-
-
-def _frames_shape(manifest: Manifest, count: int) -> tuple[int, int, int, int]:
-    return (count, manifest.network.height, manifest.network.width, 3)
