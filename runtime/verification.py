@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from catseye.capture.geometry import Image
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import FRAGMENT, FRAGMENT_FRAMES, FRAMES, Bundle, Manifest, open_bundle
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import Engine, EngineOutput
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.plan_options import PlanOptions
 from catseye.runtime.proof import Check, compare_frames, compare_outputs, decode_fragment, replay
 
 
@@ -39,7 +41,12 @@ class VerifyReport:
 
 
 def verify(
-    path: str | Path, *, engine: str = "auto", threads: int = 0, progress: Progress = silent
+    path: str | Path,
+    *,
+    engine: str = "auto",
+    threads: int = 0,
+    plans: PlanOptions | None = None,
+    progress: Progress = silent,
 ) -> VerifyReport:
     """Check a bundle's form, signature, hashes and schema, then replay its proof on this machine.
 
@@ -52,17 +59,20 @@ def verify(
     """
     progress("checking the signature", 0, 3)
     bundle = open_bundle(path)
-    runner = load_engine(bundle, engine=engine, threads=threads)
-    progress("replaying golden frames", 1, 3)
-    found = replay(runner, golden_frames(bundle), batch=bundle.manifest.network.batch)
-    runner.close()
-    checks = compare_outputs(golden_outputs(bundle), found, bundle.manifest.tolerances)
-    progress("decoding the video fragment", 2, 3)
-    checks += list(_fragment_checks(bundle))
+    progress("replaying the proof", 1, 3)
+    with closing(load_engine(bundle, engine=engine, threads=threads, plans=plans)) as runner:
+        checks = prove(bundle, runner)
     progress("verified", 3, 3)
     return VerifyReport(
         bundle.path, bundle.manifest.name, bundle.key, bundle.sha256, runner.name, tuple(checks)
     )
+
+
+def prove(bundle: Bundle, engine: Engine) -> list[Check]:
+    """Replay a bundle's proof: golden frames through the engine, the video through decoding and resizing."""
+    found = replay(engine, golden_frames(bundle), batch=bundle.manifest.network.batch)
+    checks = compare_outputs(golden_outputs(bundle), found, bundle.manifest.tolerances)
+    return checks + list(_fragment_checks(bundle))
 
 
 def golden_frames(bundle: Bundle) -> Image:
@@ -70,6 +80,11 @@ def golden_frames(bundle: Bundle) -> Image:
     return bundle.array(
         FRAMES, dtype="uint8", shape=_frames_shape(bundle.manifest, bundle.manifest.proof_frames)
     )
+
+
+def golden_batch(bundle: Bundle) -> Image:
+    """The first batch of them."""
+    return golden_frames(bundle)[: bundle.manifest.network.batch]
 
 
 def golden_outputs(bundle: Bundle) -> EngineOutput:
