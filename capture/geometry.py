@@ -6,6 +6,10 @@ There is one definition, and shards, training and the runtime all use it:
 2. chroma is doubled bilinearly and the colour matrix of the stream gives RGB;
 3. what the letterbox leaves free is filled with ``PAD_VALUE``.
 
+A network that takes NV12 planes does step 2 itself, for one matrix and range: it is given planes in those
+(``convert_planes``), and what the letterbox leaves free is filled before and not after. That is the same
+but for rounding, and for the two pixels at the border's edge, where doubling mixes chroma.
+
 Planes are resized before colour conversion because that touches a fraction of the bytes. Scaled sizes and
 offsets are even, so that the chroma planes land on whole pixels.
 """
@@ -149,6 +153,20 @@ def planes_to_network(planes: Planes, box: Letterbox) -> Image:
     return pad_to_network(planes_to_rgb(resize_planes(planes, box)), box)
 
 
+def planes_to_nv12(
+    planes: Planes, box: Letterbox, *, matrix: ColorMatrix, full_range: bool
+) -> tuple[Image, Image]:
+    """A 4:2:0 frame as network input: luma (H, W) and chroma (H/2, W/2, 2) uint8, Cb first."""
+    scaled = resize_planes(planes, box)
+    return _nv12(pad_planes(convert_planes(scaled, matrix=matrix, full_range=full_range), box))
+
+
+def rgb_to_nv12(rgb: Image, box: Letterbox, *, matrix: ColorMatrix, full_range: bool) -> tuple[Image, Image]:
+    """A still (H, W, 3) uint8 as network input: luma (H, W) and chroma (H/2, W/2, 2) uint8, Cb first."""
+    scaled = resize_plane(rgb, (box.scaled_width, box.scaled_height))
+    return _nv12(pad_planes(planes_from_rgb(scaled, matrix=matrix, full_range=full_range), box))
+
+
 def rgb_to_network(rgb: Image, box: Letterbox) -> Image:
     """A still (H, W, 3) uint8 as network input: RGB (H, W, 3) uint8."""
     return pad_to_network(resize_plane(rgb, (box.scaled_width, box.scaled_height)), box)
@@ -161,6 +179,75 @@ def pad_to_network(scaled: Image, box: Letterbox) -> Image:
     frame = np.full((box.height, box.width, 3), PAD_VALUE, dtype=np.uint8)
     frame[box.top : box.top + box.scaled_height, box.left : box.left + box.scaled_width] = scaled
     return frame
+
+
+def convert_planes(planes: Planes, *, matrix: ColorMatrix, full_range: bool) -> Planes:
+    """The same picture in another colour matrix and range.
+
+    A grey is free of chroma by either matrix, so that chroma follows from chroma alone, at its own size; what
+    luma takes of it is doubled bilinearly. Nothing goes through RGB, whose bounds clip only later: levels
+    beyond the range of the stream are kept as far as a byte holds them.
+    """
+    if (planes.matrix, planes.full_range) == (matrix, full_range):
+        return planes
+    there = rgb_from_yuv(planes.matrix, full_range=planes.full_range)
+    back = yuv_from_rgb(matrix, full_range=full_range)
+    both = back[:, :3] @ there
+    both[:, 3] += back[:, 3]
+    u, v = cv2.split(cv2.transform(cv2.merge((planes.u, planes.v)), both[1:, 1:]))
+    if planes.matrix == matrix:
+        y = cv2.transform(planes.y, both[:1, [0, 3]])
+    else:
+        size = (planes.width, planes.height)
+        chroma = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (planes.u, planes.v))
+        y = cv2.transform(cv2.merge((planes.y, *chroma)), both[:1])
+    return Planes(
+        y=np.asarray(y, dtype=np.uint8),
+        u=np.asarray(u, dtype=np.uint8),
+        v=np.asarray(v, dtype=np.uint8),
+        matrix=matrix,
+        full_range=full_range,
+    )
+
+
+def planes_from_rgb(rgb: Image, *, matrix: ColorMatrix, full_range: bool) -> Planes:
+    """Convert a picture (H, W, 3) uint8 of even size to 4:2:0; of four pixels chroma is the mean."""
+    y, *chroma = cv2.split(cv2.transform(rgb, yuv_from_rgb(matrix, full_range=full_range)))
+    half = (rgb.shape[1] // 2, rgb.shape[0] // 2)
+    u, v = (resize_plane(np.asarray(plane, dtype=np.uint8), half) for plane in chroma)
+    return Planes(y=np.asarray(y, dtype=np.uint8), u=u, v=v, matrix=matrix, full_range=full_range)
+
+
+def pad_planes(scaled: Planes, box: Letterbox) -> Planes:
+    """Put scaled planes into a network frame whose border is ``PAD_VALUE`` in RGB."""
+    if (scaled.width, scaled.height) == (box.width, box.height):
+        return scaled
+    to_rgb = rgb_from_yuv(scaled.matrix, full_range=scaled.full_range)
+    grey = round(float((PAD_VALUE - to_rgb[0, 3] - 128 * to_rgb[0, 1:3].sum()) / to_rgb[0, 0]))
+    y, u, v = (
+        _pad(plane, level, box, step)
+        for plane, level, step in ((scaled.y, grey, 1), (scaled.u, 128, 2), (scaled.v, 128, 2))
+    )
+    return Planes(y=y, u=u, v=v, matrix=scaled.matrix, full_range=scaled.full_range)
+
+
+def _pad(plane: Image, level: int, box: Letterbox, step: int) -> Image:
+    padded = np.full((box.height // step, box.width // step), level, dtype=np.uint8)
+    top, left = box.top // step, box.left // step
+    padded[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
+    return padded
+
+
+def _nv12(planes: Planes) -> tuple[Image, Image]:
+    return planes.y, np.asarray(cv2.merge((planes.u, planes.v)), dtype=np.uint8)
+
+
+@lru_cache(maxsize=4)
+def yuv_from_rgb(matrix: ColorMatrix, *, full_range: bool) -> NDArray[np.float64]:
+    """The inverse of ``rgb_from_yuv``."""
+    to_rgb = rgb_from_yuv(matrix, full_range=full_range)
+    linear = np.linalg.inv(to_rgb[:, :3])
+    return np.hstack([linear, -linear @ to_rgb[:, 3:]])
 
 
 @lru_cache(maxsize=4)

@@ -12,10 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
 from typing_extensions import Self
 
-from catseye.capture.geometry import PAD_VALUE, Image, Letterbox, Planes, rgb_from_yuv
+from catseye.capture.geometry import Letterbox, Planes, pad_planes
 from catseye.capture.writer import VideoWriter
 
 TIME_BASE = Fraction(1, 90_000)
@@ -126,31 +125,11 @@ class ShardWriter:
         self._open.__exit__(kind, error, trace)
 
 
-def pad_planes(scaled: Planes, box: Letterbox) -> Planes:
-    """Put scaled planes into the middle of a network frame whose border is ``PAD_VALUE`` in RGB."""
-    if (scaled.width, scaled.height) == (box.width, box.height):
-        return scaled
-    to_rgb = rgb_from_yuv(scaled.matrix, full_range=scaled.full_range)
-    grey = round(float((PAD_VALUE - to_rgb[0, 3] - 128 * to_rgb[0, 1:3].sum()) / to_rgb[0, 0]))
-    y, u, v = (
-        _pad(plane, level, box, step)
-        for plane, level, step in ((scaled.y, grey, 1), (scaled.u, 128, 2), (scaled.v, 128, 2))
-    )
-    return Planes(y=y, u=u, v=v, matrix=scaled.matrix, full_range=scaled.full_range)
-
-
 def crop_planes(planes: Planes, box: Letterbox) -> Planes:
-    """The picture within a padded network frame: the inverse of ``pad_planes``."""
+    """The picture within a padded network frame: the inverse of ``geometry.pad_planes``."""
     y, u, v = (
         plane[box.top // step : (box.top + box.scaled_height) // step,
               box.left // step : (box.left + box.scaled_width) // step]
         for plane, step in ((planes.y, 1), (planes.u, 2), (planes.v, 2))
     )  # fmt: skip
     return Planes(y=y, u=u, v=v, matrix=planes.matrix, full_range=planes.full_range)
-
-
-def _pad(plane: Image, level: int, box: Letterbox, step: int) -> Image:
-    padded = np.full((box.height // step, box.width // step), level, dtype=np.uint8)
-    top, left = box.top // step, box.left // step
-    padded[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
-    return padded

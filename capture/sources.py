@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -21,7 +22,7 @@ from av.video.stream import VideoStream
 from typing_extensions import Self
 
 from catseye.capture.display import UPRIGHT, Deinterlacer, Turn, pixel_aspect, shown, shown_size, turn_of
-from catseye.capture.geometry import ColorMatrix, Planes
+from catseye.capture.geometry import ColorMatrix, Image, Planes
 from catseye.capture.hardware import Decoder, accelerator
 from catseye.errors import InputError
 
@@ -376,6 +377,15 @@ def _planes(picture: VideoFrame) -> Planes:
             format="yuv420p", dst_colorspace=_AVCOL_SPC_709, dst_color_range=_AVCOL_RANGE_MPEG
         )
         matrix, full_range = "bt709", False
+    elif name == "nv12":
+        u, v = cv2.split(_plane(picture, 1, samples=2).reshape(-1, picture.planes[1].width, 2))
+        return Planes(
+            y=_plane(picture, 0),
+            u=np.asarray(u, dtype=np.uint8),
+            v=np.asarray(v, dtype=np.uint8),
+            matrix=matrix,
+            full_range=full_range,
+        )
     elif name not in _PLANAR_420:
         # The full-range family stays in its family, so that no level is touched.
         picture = picture.reformat(format="yuvj420p" if name.startswith("yuvj") else "yuv420p")
@@ -383,10 +393,11 @@ def _planes(picture: VideoFrame) -> Planes:
     return Planes(y=y, u=u, v=v, matrix=matrix, full_range=full_range)
 
 
-def _plane(picture: VideoFrame, index: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def _plane(picture: VideoFrame, index: int, *, samples: int = 1) -> Image:
+    """A plane of (height, width · samples) levels."""
     plane = picture.planes[index]
     rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
-    return np.asarray(rows[: plane.height, : plane.width])
+    return np.asarray(rows[: plane.height, : samples * plane.width])
 
 
 def _color_matrix(picture: VideoFrame) -> ColorMatrix:

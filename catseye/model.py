@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 import numpy as np
 
 from catseye.capture.calibration import Calibration
-from catseye.capture.geometry import Image, planes_to_rgb, rgb_to_network
+from catseye.capture.geometry import Image, planes_to_rgb
 from catseye.capture.sources import VIDEO_SUFFIXES, Frame, VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.detections import Detections
@@ -252,11 +252,12 @@ class BundleModel(Model):
         raise UsageError("a bundle cannot be fine-tuned: load the run that it was exported from")
 
     def _picture(self, rgb: Image, threshold: float | None) -> Detections:
+        from catseye.runtime.network_input import filled, picture_input, stacked
         from catseye.runtime.suppression import chosen
 
         network = self._manifest.network
         box = network.letterbox(rgb.shape[1], rgb.shape[0])
-        found = self._engine.infer(np.stack([rgb_to_network(rgb, box)] * network.batch))
+        found = self._engine.infer(filled(stacked([picture_input(rgb, network)]), network.batch))
         boxes, scores, classes = found.boxes[0], found.scores[0], found.classes[0]
         least = self._manifest.score_threshold if threshold is None else threshold
         kept = chosen(boxes, scores, classes, least=least, nms_iou=self._manifest.nms_iou)

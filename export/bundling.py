@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from catseye.export.golden import golden_frames, proof_fragment
+from catseye.capture.geometry import ColorMatrix
+from catseye.export.golden import golden_inputs, proof_fragment
 from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import export_onnx
 from catseye.export.parity import prove_parity, reference_outputs
-from catseye.export.proven_bundle import BATCH, PROOF_FRAMES, require_bundle_options, write_proven_bundle
+from catseye.export.proven_bundle import proof_frames, require_bundle_options, write_proven_bundle
 from catseye.pretrain.checkpoint import CheckpointInfo
 from catseye.pretrain.detector import load_detector
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import (
     Bundle,
+    Colour,
     DepthOutput,
     Manifest,
     Network,
@@ -23,6 +25,8 @@ from catseye.runtime.bundle import (
     Tolerances,
 )
 from catseye.runtime.distance import CUES
+from catseye.runtime.engines.base import InputLayout
+from catseye.runtime.network_input import frame_count
 from catseye.version import __version__
 
 
@@ -31,6 +35,10 @@ def export(
     out: str | Path,
     *,
     top_k: int = 100,
+    input: InputLayout = "rgb8",
+    matrix: ColorMatrix = "bt709",
+    full_range: bool = False,
+    batch: int = 1,
     videos: Sequence[str | Path] = (),
     score_threshold: float = 0.3,
     seed: int = 0,
@@ -42,6 +50,9 @@ def export(
         run: folder of the run.
         out: file to write, ``NAME.catseye``; replaced only by a bundle that holds its proof.
         top_k: detections a frame; no more than the network has cells.
+        input: how frames enter the graph: ``rgb8``, or ``nv12`` planes, which it makes RGB of by itself.
+        matrix, full_range: of those planes. Give what the vehicle's cameras stream: others are converted.
+        batch: frames a call.
         videos: footage whose frames become the proof's inputs; noise does where there is none.
         score_threshold: score from which a detection is worth showing.
         seed: of that noise.
@@ -53,40 +64,37 @@ def export(
         CatseyeError: the network cannot be exported, or what was exported differs from it.
     """
     out = Path(out)
-    require_bundle_options(out, top_k=top_k, score_threshold=score_threshold, videos=videos)
+    require_bundle_options(
+        out, top_k=top_k, score_threshold=score_threshold, videos=videos, batch=batch, input=input
+    )
     steps = 5
     progress("loading the run", 0, steps)
     detector, info = load_detector(run)
-    size = {"width": info.width, "height": info.height}
-    frames = golden_frames(
-        [Path(video) for video in videos],
-        count=PROOF_FRAMES,
-        width=info.width,
-        height=info.height,
-        seed=seed,
-    )
+    colour = Colour(matrix=matrix, full_range=full_range) if input == "nv12" else None
+    network = Network(width=info.width, height=info.height, batch=batch, input=input, colour=colour)
+    inputs = golden_inputs([Path(video) for video in videos], network, count=proof_frames(batch), seed=seed)
     progress("running the trained network", 1, steps)
-    reference = reference_outputs(detector, frames, top_k=top_k)
+    reference = reference_outputs(detector, inputs, top_k=top_k, colour=colour)
     tolerances = Tolerances()
     progress("exporting to ONNX", 2, steps)
-    exported = export_onnx(DeployedGraph(detector, top_k=top_k), batch=BATCH, **size)
+    exported = export_onnx(DeployedGraph(detector, top_k=top_k, colour=colour), network)
     progress("proving parity", 3, steps)
-    parity, golden = prove_parity(reference, exported, frames, batch=BATCH, tolerances=tolerances)
+    parity, golden = prove_parity(reference, exported, inputs, network=network, tolerances=tolerances)
     progress("signing", 4, steps)
-    fragment = proof_fragment(width=info.width, height=info.height)
+    fragment = proof_fragment(network)
     manifest = Manifest(
         name=out.stem,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         classes=info.classes,
-        network=Network(width=info.width, height=info.height, batch=BATCH),
+        network=network,
         top_k=golden.scores.shape[1],
         embedding_dim=reference.embeddings.shape[2],
         depth_shape=(reference.depth.shape[1], reference.depth.shape[2]),
         depth=_depth(info, reference.depth.shape),
         cues=tuple(name for name in CUES if name != "depth" or info.depth is not None),
         score_threshold=score_threshold,
-        proof_frames=len(frames),
-        fragment_frames=len(fragment[1]),
+        proof_frames=frame_count(inputs),
+        fragment_frames=frame_count(fragment[1]),
         tolerances=tolerances,
         provenance=Provenance(
             encoder=info.encoder,
@@ -99,7 +107,7 @@ def export(
         out,
         manifest,
         graph=exported.deployed,
-        frames=frames,
+        inputs=inputs,
         fragment=fragment,
         golden=golden,
         parity=parity.document(),

@@ -11,10 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from catseye.capture.geometry import Fit, Image, letterbox, planes_to_network
+from catseye.capture.geometry import Image
 from catseye.capture.sources import VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.errors import InputError
+from catseye.runtime.bundle import Colour, Network
+from catseye.runtime.engines.base import Inputs
+from catseye.runtime.network_input import network_input, picture_input, stacked
 from catseye.runtime.proof import decode_fragment
 
 _SPACING = 20
@@ -22,42 +25,40 @@ _FRAGMENT_FRAMES = 4
 _FRAGMENT_FPS = 25
 
 
-def golden_frames(
-    videos: Sequence[Path], *, count: int, width: int, height: int, seed: int, fit: Fit = "centre"
-) -> Image:
-    """Frames (count, height, width, 3) uint8 RGB: in turn from each video, or smooth noise where there is
-    none.
+def golden_inputs(videos: Sequence[Path], network: Network, *, count: int, seed: int) -> Inputs:
+    """Frames as a graph takes them: in turn from each video, or smooth noise where there is none.
 
     Raises:
         InputError: a video has too few frames.
     """
     if not videos:
-        return _noise(count, width=width, height=height, seed=seed)
+        noise = _noise(count, width=network.width, height=network.height, seed=seed)
+        return stacked([picture_input(picture, network) for picture in noise])
     shares = [count // len(videos) + (index < count % len(videos)) for index in range(len(videos))]
     frames = [
-        frame
-        for video, share in zip(videos, shares, strict=True)
-        for frame in _spaced(video, share, width=width, height=height, fit=fit)
+        frame for video, share in zip(videos, shares, strict=True) for frame in _spaced(video, share, network)
     ]
-    return np.stack(frames)
+    return stacked(frames)
 
 
-def proof_fragment(*, width: int, height: int, fit: Fit = "centre") -> tuple[bytes, Image]:
-    """The video that ``write_fragment`` writes, and its frames (T, H, W, 3) as network input."""
+def proof_fragment(network: Network) -> tuple[bytes, Inputs]:
+    """The video that ``write_fragment`` writes, and its frames as network input."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fragment.mp4"
-        write_fragment(path, width=width, height=height)
+        write_fragment(path, network)
         video = path.read_bytes()
-    return video, np.stack(list(decode_fragment(video, width=width, height=height, fit=fit)))
+    return video, stacked(list(decode_fragment(video, network)))
 
 
-def write_fragment(path: str | Path, *, width: int, height: int) -> None:
+def write_fragment(path: str | Path, network: Network) -> None:
     """Write a few frames of a moving test card as H.264.
 
     Its colours are saturated and its aspect is not the network's, so that a wrong colour matrix, range,
-    resize or letterbox shows. ``width`` and ``height`` are the network's, and the card is larger.
+    resize or letterbox shows. Where the network takes planes, the card's are of the other matrix and range:
+    planes of the network's own would pass whoever converts none. The card is larger than the network's frame.
     """
-    size = (2 * width, 2 * (height * 5 // 4))
+    size = (2 * network.width, 2 * (network.height * 5 // 4))
+    colour = _other_colour(network.colour)
     with VideoWriter(
         path,
         width=size[0],
@@ -65,17 +66,24 @@ def write_fragment(path: str | Path, *, width: int, height: int) -> None:
         time_base=Fraction(1, _FRAGMENT_FPS),
         gop=_FRAGMENT_FRAMES,
         crf=12,
+        matrix=colour.matrix,
+        full_range=colour.full_range,
     ) as writer:
         for index in range(_FRAGMENT_FRAMES):
             writer.write_rgb(_test_card(*size, shift=8 * index), pts=index)
 
 
-def _spaced(video: Path, count: int, *, width: int, height: int, fit: Fit) -> list[Image]:
+def _other_colour(colour: Colour | None) -> Colour:
+    if colour is None:
+        return Colour()
+    return Colour(matrix="bt709" if colour.matrix == "bt601" else "bt601", full_range=not colour.full_range)
+
+
+def _spaced(video: Path, count: int, network: Network) -> list[Inputs]:
     """The first frame of a video and every ``_SPACING``-th after it, as far as there are so many."""
     with VideoFile(video, threads=1) as source:
-        box = letterbox(source.info.width, source.info.height, width, height, fit)
         wanted = islice(source.frames(), 0, count * _SPACING, _SPACING)
-        frames = [planes_to_network(frame.planes, box) for frame in wanted]
+        frames = [network_input(frame.planes, network) for frame in wanted]
     if len(frames) < count:
         raise InputError(
             video,

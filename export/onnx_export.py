@@ -15,7 +15,8 @@ import torch
 from catseye.errors import CatseyeError
 from catseye.export.graph import DeployedGraph, GraphOutputs
 from catseye.export.onnx_files import OPSET, checked, only_outputs, strip
-from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES
+from catseye.runtime.bundle import Network
+from catseye.runtime.engines.base import OUTPUT_NAMES
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _SUBJECT = "the exported graph"
@@ -30,20 +31,20 @@ class ExportedGraph:
     with_heads: bytes
 
 
-def export_onnx(graph: DeployedGraph, *, batch: int, width: int, height: int) -> ExportedGraph:
-    """Export for frames (batch, height, width, 3).
+def export_onnx(graph: DeployedGraph, network: Network) -> ExportedGraph:
+    """Export for the inputs that ``network`` says the graph has.
 
     Raises:
         CatseyeError: the network cannot be exported, or what comes out breaks the rules of ``onnx_reader``.
     """
-    frames = torch.zeros(batch, height, width, 3, dtype=torch.uint8)
+    inputs = {value.name: torch.zeros(value.shape, dtype=torch.uint8) for value in network.inputs()}
     graph = copy.deepcopy(graph).eval().requires_grad_(False)
     try:
         program = torch.onnx.export(
             graph,
-            (frames,),
+            tuple(inputs.values()),
             dynamo=True,
-            input_names=[INPUT_NAME],
+            input_names=list(inputs),
             output_names=list(GraphOutputs._fields),
             opset_version=OPSET,
             external_data=False,

@@ -7,30 +7,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catseye.capture.geometry import Image
 from catseye.errors import UsageError
 from catseye.runtime.bundle import (
     FRAGMENT,
-    FRAGMENT_FRAMES,
-    FRAMES,
+    MAX_BATCH,
     PARITY,
     Bundle,
     Manifest,
+    array_entry,
     dump_array,
+    fragment_entry,
     open_bundle,
     write_bundle,
 )
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import INPUT_NAMES, EngineOutput, Inputs
 
 SUFFIX = ".catseye"
 PROOF_FRAMES = 4
-BATCH = 1
 
 _MOST_DETECTIONS = 3840  # what TensorRT's TopK takes
 
 
 def require_bundle_options(
-    out: Path, *, top_k: int | None, score_threshold: float, videos: Sequence[str | Path]
+    out: Path,
+    *,
+    top_k: int | None,
+    score_threshold: float,
+    videos: Sequence[str | Path],
+    batch: int = 1,
+    input: str = "rgb8",
 ) -> None:
     """Refuse what no bundle can be made with; a ``top_k`` of None is still to be decided.
 
@@ -43,8 +48,17 @@ def require_bundle_options(
         raise UsageError(f"top_k is {top_k}: give 1 to {_MOST_DETECTIONS}")
     if not 0 <= score_threshold <= 1:
         raise UsageError(f"score_threshold is {score_threshold}: give 0 to 1")
+    if input not in INPUT_NAMES:
+        raise UsageError(f"input is {input!r}: choose from {', '.join(INPUT_NAMES)}")
+    if not 1 <= batch <= MAX_BATCH:
+        raise UsageError(f"batch is {batch}: give 1 to {MAX_BATCH}")
     if len(videos) > PROOF_FRAMES:
         raise UsageError(f"{len(videos)} videos are given: the proof takes frames of {PROOF_FRAMES} at most")
+
+
+def proof_frames(batch: int) -> int:
+    """How many golden frames: batches that are full, and, where that says anything, one that is not."""
+    return PROOF_FRAMES if batch == 1 else max(PROOF_FRAMES, batch) + 1
 
 
 def write_proven_bundle(
@@ -52,26 +66,26 @@ def write_proven_bundle(
     manifest: Manifest,
     *,
     graph: bytes,
-    frames: Image,
-    fragment: tuple[bytes, Image],
+    inputs: Inputs,
+    fragment: tuple[bytes, Inputs],
     golden: EngineOutput,
     parity: Mapping[str, Any],
 ) -> Bundle:
     """Write a graph with its proof, sign it, and read it back.
 
     Args:
-        frames: golden inputs (F, H, W, 3) uint8, whose outputs are ``golden``.
+        inputs: golden ones, whose outputs are ``golden``.
         fragment: a short video, and its frames as network input.
         parity: how the graph was held to what it was made of, as JSON types.
     """
     video, video_frames = fragment
     entries = {
         "fp32.onnx": graph,
-        FRAMES: dump_array(frames),
+        **{array_entry(name): dump_array(array) for name, array in inputs.items()},
         FRAGMENT: video,
-        FRAGMENT_FRAMES: dump_array(video_frames),
+        **{fragment_entry(name): dump_array(array) for name, array in video_frames.items()},
         PARITY: json.dumps(parity, indent=2, sort_keys=True).encode(),
-        **{f"proof/{name}.npy": dump_array(array) for name, array in golden.arrays().items()},
+        **{array_entry(name): dump_array(array) for name, array in golden.arrays().items()},
     }
     write_bundle(out, manifest, entries)
     return open_bundle(out)

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from catseye.capture.geometry import Image
 from catseye.capture.sources import VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.errors import InputError, UsageError
 from catseye.files import sha256_of
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import Manifest, open_bundle
-from catseye.runtime.engines.base import Engine
+from catseye.runtime.engines.base import Engine, Inputs
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.fingerprint import Fingerprint
 from catseye.runtime.latency import Latency
@@ -156,7 +155,7 @@ def bench(
 
 
 def _time_engine(
-    engine: Engine, noise: list[Image], *, calls: int, warm_up: int, progress: Progress
+    engine: Engine, noise: list[Inputs], *, calls: int, warm_up: int, progress: Progress
 ) -> Latency:
     spent = []
     for call in range(-warm_up, calls):
@@ -228,12 +227,14 @@ def _describe(latency: Latency) -> str:
     )
 
 
-def _noise(manifest: Manifest) -> list[Image]:
+def _noise(manifest: Manifest) -> list[Inputs]:
     """Batches that no cache or predictor can know, the same on every machine."""
-    network = manifest.network
     draw = np.random.default_rng(0)
-    shape = (network.batch, network.height, network.width, 3)
-    return [draw.integers(0, 256, shape, dtype=np.uint8) for _ in range(_NOISE_FRAMES)]
+    inputs = manifest.network.inputs()
+    return [
+        {value.name: draw.integers(0, 256, value.shape, dtype=np.uint8) for value in inputs}
+        for _ in range(_NOISE_FRAMES)
+    ]
 
 
 @contextmanager

@@ -244,8 +244,8 @@ def _build_one(bundle: Bundle, key: PlanKey, cache: PlanCache, progress: Progres
 
 
 def _compiled(bundle: Bundle, key: PlanKey, cache: PlanCache, progress: Progress) -> Plan:
-    def told(phase: str, done: int, total: int) -> None:
-        progress(f"{key.precision}: {phase}", done, total)
+    def told(label: str, done: int, total: int) -> None:
+        progress(f"{key.precision}: {label}", done, total)
 
     plan = build_plan(
         bundle.graph(key.precision),

@@ -16,23 +16,36 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
-from catseye.capture.geometry import Fit, Letterbox, letterbox
+from catseye.capture.geometry import ColorMatrix, Fit, Letterbox, letterbox
 from catseye.contract import Contract
 from catseye.errors import InputError
 from catseye.files import replacing
 from catseye.runtime.archive import canonical, read_archive
 from catseye.runtime.distance import CUES, CueName
-from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES
+from catseye.runtime.engines.base import INPUT_NAME, INPUT_NAMES, OUTPUT_NAMES, InputLayout
 from catseye.runtime.onnx_reader import Value, check_model
 from catseye.runtime.ranging.known_sizes import Shape, Shapes, shapes_of
 from catseye.runtime.signing import SIGNATURE_BYTES, check_signature, sign
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
-FRAMES, FRAGMENT, FRAGMENT_FRAMES = "proof/frames.npy", "proof/fragment.mp4", "proof/fragment.npy"
+FRAGMENT = "proof/fragment.mp4"
 PARITY = "proof/parity.json"
 
+
+def array_entry(name: str) -> str:
+    """Where the proof keeps what goes into a graph's input or comes out of an output."""
+    return f"proof/{name}.npy"
+
+
+def fragment_entry(name: str) -> str:
+    """Where it keeps what the video fragment gives for an input."""
+    return "proof/fragment.npy" if name == INPUT_NAME else f"proof/fragment_{name}.npy"
+
+
+_INPUTS = tuple(name for names in INPUT_NAMES.values() for name in names)
 _MIB = 1 << 20
 _NPY_HEADER = 1024
 LIMITS: Mapping[str, int] = {
@@ -41,39 +54,64 @@ LIMITS: Mapping[str, int] = {
     "fp32.onnx": 512 * _MIB,
     "fp16.onnx": 256 * _MIB,
     "int8.onnx": 256 * _MIB,
-    FRAMES: 128 * _MIB,
+    **{array_entry(name): 128 * _MIB for name in _INPUTS},
     FRAGMENT: 16 * _MIB,
-    FRAGMENT_FRAMES: 128 * _MIB,
-    **{f"proof/{name}.npy": 64 * _MIB for name in OUTPUT_NAMES},
+    **{fragment_entry(name): 128 * _MIB for name in _INPUTS},
+    **{array_entry(name): 64 * _MIB for name in OUTPUT_NAMES},
     PARITY: _MIB,
 }
 """Every entry a bundle may have, and how many bytes of it at most."""
 
-_OPTIONAL_OUTPUTS = ("embeddings", "depth")
-_REQUIRED = frozenset(LIMITS) - {
-    "fp16.onnx",
-    "int8.onnx",
-    *(f"proof/{name}.npy" for name in _OPTIONAL_OUTPUTS),
-}
-_GOLDEN = frozenset(f"proof/{name}.npy" for name in OUTPUT_NAMES)
+_REQUIRED = (MANIFEST, SIGNATURE, "fp32.onnx", FRAGMENT, PARITY)
+_BY_MANIFEST = frozenset(name for name in LIMITS if name.endswith((".onnx", ".npy")))
+"""Entries that are there exactly where the manifest says so."""
+
 _REMEDY = "copy it again from where it was exported, or export again"
+
+
+MAX_BATCH = 64
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Colour(_Part):
+    """What the levels of planes mean, by ITU-R BT.601 or BT.709; ``full_range`` luma covers 0…255."""
+
+    matrix: ColorMatrix = "bt709"
+    full_range: bool = False
+
+
 class Network(_Part):
     """The graph's input: ``batch`` frames of ``width`` × ``height`` pixels in the layout ``input``.
 
-    ``fit`` says how a camera's frame is brought to that size, which is how the network saw its training's.
+    ``colour`` is what the graph takes ``nv12`` planes for, and None for ``rgb8``. ``fit`` says how a camera's
+    frame is brought to that size, which is how the network saw its training's.
     """
 
     width: int = Field(gt=0, le=8192)
     height: int = Field(gt=0, le=8192)
-    batch: int = Field(gt=0, le=64)
-    input: Literal["rgb8"] = "rgb8"
+    batch: int = Field(gt=0, le=MAX_BATCH)
+    input: InputLayout = "rgb8"
+    colour: Colour | None = None
     fit: Fit = "centre"
+
+    @model_validator(mode="after")
+    def _colour_is_of_planes(self) -> Self:
+        if (self.input == "nv12") != (self.colour is not None):
+            raise ValueError("nv12 planes have a colour, rgb8 has none")
+        return self
+
+    def inputs(self) -> tuple[Value, ...]:
+        """The graph's inputs, in order."""
+        n, h, w = self.batch, self.height, self.width
+        shapes: dict[InputLayout, tuple[tuple[int, ...], ...]] = {
+            "rgb8": ((n, h, w, 3),),
+            "nv12": ((n, h, w), (n, h // 2, w // 2, 2)),
+        }
+        named = zip(INPUT_NAMES[self.input], shapes[self.input], strict=True)
+        return tuple(Value(name, "uint8", shape) for name, shape in named)
 
     def letterbox(self, source_width: int, source_height: int) -> Letterbox:
         """How a frame of this size lies in the network's."""
@@ -149,14 +187,14 @@ class Manifest(Contract):
             again, and whoever uses the outputs drops it; None for a network that gives each object once.
         score_threshold: score from which a detection is worth showing.
         precisions: graphs in the bundle.
-        proof_frames: golden inputs; a multiple of the batch.
+        proof_frames: golden inputs. Where they are no multiple of the batch, the last one fills it up.
         fragment_frames: frames of the proof's video.
         tolerances: how exact a replay must be.
         provenance: where the weights come from.
         entries: every entry but the manifest and its signature.
     """
 
-    VERSION: ClassVar[str] = "2.0"
+    VERSION: ClassVar[str] = "3.0"
     REMEDY: ClassVar[str] = "export again with this version"
 
     name: str
@@ -179,19 +217,21 @@ class Manifest(Contract):
     entries: dict[str, Entry] = Field(default_factory=dict)
 
     def written_version(self) -> str:
-        """Major 2 only where a reader of major 1 would go wrong: it wants every output, fits every frame into
-        the middle and drops no doubles."""
+        """Major 3 only where a reader of major 2 would go wrong: it knows RGB frames and whole batches. Major
+        2 likewise: major 1 wants every output, fits every frame into the middle and drops no doubles."""
+        if self.network.input != "rgb8" or self.proof_frames % self.network.batch:
+            return self.VERSION
         plain = self.nms_iou is None and self.network.fit == "centre"
         complete = self.embedding_dim is not None and self.depth_shape is not None
-        return "1.1" if plain and complete else self.VERSION
+        return "1.1" if plain and complete else "2.0"
 
     def shapes(self) -> list[Shapes]:
         """What is known of the size of each class, by class index."""
         return [self.sizes.get(name, shapes_of(name)) for name in self.classes]
 
-    def interface(self) -> tuple[Value, tuple[Value, ...]]:
-        """The graph's input and its outputs, in order."""
-        network, batch = self.network, self.network.batch
+    def interface(self) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+        """The graph's inputs and its outputs, in order."""
+        batch = self.network.batch
         shapes: dict[str, tuple[int, ...]] = {
             "boxes": (batch, self.top_k, 4),
             "scores": (batch, self.top_k),
@@ -201,8 +241,7 @@ class Manifest(Contract):
             shapes["embeddings"] = (batch, self.top_k, self.embedding_dim)
         if self.depth_shape is not None:
             shapes["depth"] = (batch, *self.depth_shape)
-        frames = Value(INPUT_NAME, "uint8", (batch, network.height, network.width, 3))
-        return frames, tuple(
+        return self.network.inputs(), tuple(
             Value(name, "int32" if name == "classes" else "float32", shape) for name, shape in shapes.items()
         )
 
@@ -277,8 +316,9 @@ def open_bundle(path: str | Path) -> Bundle:
     """
     path = Path(path)
     entries = read_archive(path, limits=LIMITS)
-    for name in sorted(_REQUIRED - set(entries)):
-        raise InputError(path, f"lacks {name}", _REMEDY)
+    for name in _REQUIRED:
+        if name not in entries:
+            raise InputError(path, f"lacks {name}", _REMEDY)
     key = check_signature(bytes(entries[MANIFEST]), bytes(entries[SIGNATURE]), subject=path)
     manifest = Manifest.parse(bytes(entries[MANIFEST]), subject=f"{path}: {MANIFEST}")
     _check_entries(path, manifest, entries)
@@ -322,11 +362,12 @@ def parse_array(
 def _check_entries(path: Path, manifest: Manifest, entries: Mapping[str, memoryview]) -> None:
     named = set(entries) - {MANIFEST, SIGNATURE}
     graphs = {f"{precision}.onnx" for precision in manifest.precisions}
-    outputs = {f"proof/{value.name}.npy" for value in manifest.interface()[1]}
-    for name in sorted(outputs - named):
+    inputs, outputs = manifest.interface()
+    proof = {array_entry(value.name) for value in (*inputs, *outputs)}
+    proof |= {fragment_entry(value.name) for value in inputs}
+    for name in sorted(proof - named):
         raise InputError(path, f"lacks {name}", _REMEDY)
-    held = {name for name in named if name.endswith(".onnx") or name in _GOLDEN}
-    if named != set(manifest.entries) or held != graphs | outputs:
+    if named != set(manifest.entries) or named & _BY_MANIFEST != graphs | proof:
         raise InputError(path, "does not hold the entries that its manifest names", _REMEDY)
     for name, entry in manifest.entries.items():
         content = entries[name]
@@ -336,6 +377,5 @@ def _check_entries(path: Path, manifest: Manifest, entries: Mapping[str, memoryv
 
 def _check_graph(path: Path, manifest: Manifest, name: str, entries: Mapping[str, memoryview]) -> None:
     summary = check_model(entries[name], subject=f"{path}: {name}")
-    frames, outputs = manifest.interface()
-    if summary.inputs != (frames,) or summary.outputs != outputs:
+    if (summary.inputs, summary.outputs) != manifest.interface():
         raise InputError(f"{path}: {name}", "has other inputs or outputs than the manifest says", _REMEDY)

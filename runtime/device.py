@@ -85,7 +85,7 @@ def shares_memory() -> bool:
 
 
 def l4t_release(text: str) -> str:
-    """``36.4.0`` from the first line of ``/etc/nv_tegra_release``; empty where it says nothing of the kind."""
+    """``36.4.0`` from what ``/etc/nv_tegra_release`` says; empty where it says nothing of the kind."""
     found = _RELEASE.search(text)
     return f"{found['major']}.{found['minor']}" if found else ""
 

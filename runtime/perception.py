@@ -11,12 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from catseye.capture.calibration import Calibration
-from catseye.capture.geometry import Image, Letterbox, planes_to_network
+from catseye.capture.geometry import Letterbox
 from catseye.capture.sources import Frame
 from catseye.errors import InputError
 from catseye.runtime.bundle import Manifest
 from catseye.runtime.distance import Ranger
-from catseye.runtime.engines.base import Engine, EngineOutput
+from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
+from catseye.runtime.network_input import filled, network_input, stacked
 from catseye.runtime.results import FrameResult
 from catseye.runtime.suppression import chosen
 from catseye.runtime.tracker import Tracker
@@ -31,23 +32,21 @@ _WEAK = 0.25
 
 @dataclass(frozen=True)
 class Prepared:
-    """A decoded frame, its network input ``rgb`` (H, W, 3), and when it was decoded, by ``perf_counter``."""
+    """A decoded frame, what the graph takes of it, and when it was decoded, by ``perf_counter``."""
 
     frame: Frame
-    rgb: Image
+    inputs: Inputs
     decoded_s: float
 
 
 def prepare(frame: Frame, manifest: Manifest) -> Prepared:
     decoded_s = time.perf_counter()
-    box = manifest.network.letterbox(frame.planes.width, frame.planes.height)
-    return Prepared(frame, planes_to_network(frame.planes, box), decoded_s)
+    return Prepared(frame, network_input(frame.planes, manifest.network), decoded_s)
 
 
 def infer(engine: Engine, manifest: Manifest, group: Sequence[Prepared]) -> EngineOutput:
     """Run the engine on up to a batch of frames. A batch that is not full is filled up by its last frame."""
-    missing = manifest.network.batch - len(group)
-    return engine.infer(np.stack([item.rgb for item in group] + [group[-1].rgb] * missing))
+    return engine.infer(filled(stacked([item.inputs for item in group]), manifest.network.batch))
 
 
 def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:

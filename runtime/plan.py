@@ -155,8 +155,8 @@ def check_build_options(*, workspace_mib: int, dla: int | None) -> None:
 def _use_dla(trt: Any, builder: Any, config: Any, core: int, compiler: str) -> None:
     if core >= builder.num_DLA_cores:
         raise CatseyeError(
-            f"{compiler} finds {builder.num_DLA_cores} DLA cores on this machine, so there is no core {core}; build "
-            "without it (TensorRT to 10.7 has DLA on Orin, later ones again from 11.4.1 on AGX Orin)"
+            f"{compiler} finds {builder.num_DLA_cores} DLA cores on this machine, none with the number {core}; "
+            "build without DLA (TensorRT has it on Orin up to 10.7, and on AGX Orin again from 11.4.1)"
         )
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = core

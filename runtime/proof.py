@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Fit, Image, letterbox, planes_to_network
 from catseye.capture.sources import VideoFile
-from catseye.runtime.bundle import Tolerances
-from catseye.runtime.engines.base import Engine, EngineOutput
+from catseye.runtime.bundle import Network, Tolerances
+from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
+from catseye.runtime.network_input import frame_count, in_batches, network_input
 
 _MEASURED = frozenset({"boxes", "scores", "embeddings", "depth"})
 _PER_DETECTION = ("boxes", "embeddings")
@@ -31,9 +31,15 @@ class Check:
         return self.value <= self.limit
 
 
-def replay(engine: Engine, frames: Image, *, batch: int) -> EngineOutput:
-    """Run frames (F, H, W, 3), F a multiple of ``batch``, and join what comes out along the first axis."""
-    outputs = [engine.infer(frames[start : start + batch]).arrays() for start in range(0, len(frames), batch)]
+def replay(engine: Engine, inputs: Inputs, *, batch: int) -> EngineOutput:
+    """Run any number of frames and join what comes out along the first axis.
+
+    A last batch that is not full is filled up by its last frame, as ``run`` does, and counts as what it was.
+    """
+    outputs = [
+        {name: array[:kept] for name, array in engine.infer(part).arrays().items()}
+        for part, kept in in_batches(inputs, batch)
+    ]
     return EngineOutput(**{name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
 
 
@@ -92,29 +98,32 @@ def match(golden: EngineOutput, found: EngineOutput, limits: dict[str, float]) -
     return pairs
 
 
-def decode_fragment(
-    video: bytes | memoryview, *, width: int, height: int, fit: Fit = "centre"
-) -> Iterator[Image]:
-    """The frames of a short video as network input (height, width, 3), made as ``run`` makes them."""
+def decode_fragment(video: bytes | memoryview, network: Network) -> Iterator[Inputs]:
+    """The frames of a short video as network input, without the batch axis, made as ``run`` makes them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fragment.mp4"
         path.write_bytes(video)
         with VideoFile(path, threads=1) as source:
-            box = letterbox(source.info.width, source.info.height, width, height, fit)
             for frame in source.frames():
-                yield planes_to_network(frame.planes, box)
+                yield network_input(frame.planes, network)
 
 
-def compare_frames(golden: Image, found: list[Image], tolerances: Tolerances) -> list[Check]:
-    """Hold decoded and resized frames to the golden ones (T, H, W, 3). Other decoders round otherwise."""
-    missing = Check("fragment frames missing", float(abs(len(golden) - len(found))), 0.0)
+def compare_frames(golden: Inputs, found: Sequence[Inputs], tolerances: Tolerances) -> list[Check]:
+    """Hold decoded and resized frames to the golden ones; of planes the worse counts.
+
+    Other decoders round otherwise.
+    """
+    missing = Check("fragment frames missing", float(abs(frame_count(golden) - len(found))), 0.0)
     if not missing:
         return [missing]
-    difference = np.abs(golden.astype(np.int16) - np.stack(found))
+    differences = [
+        np.abs(array.astype(np.int16) - np.stack([frame[name] for frame in found]))
+        for name, array in golden.items()
+    ]
     return [
         missing,
-        Check("fragment mean level", float(difference.mean()), tolerances.frame_mean),
-        Check("fragment largest level", float(difference.max()), tolerances.frame_max),
+        Check("fragment mean level", max(float(d.mean()) for d in differences), tolerances.frame_mean),
+        Check("fragment largest level", max(float(d.max()) for d in differences), tolerances.frame_max),
     ]
 
 

@@ -20,8 +20,8 @@ from catseye.errors import CatseyeError, MissingExtraError
 Backend = Literal["tensorrt", "tensorrt-rtx"]
 
 INSTALL = (
-    "TensorRT is not installed; on a Jetson: apt-get install python3-libnvinfer, and a virtual environment made "
-    "with --system-site-packages; on a server: pip install 'catseye[gpu]'"
+    "TensorRT is not installed; on a Jetson: apt-get install python3-libnvinfer, in a virtual environment "
+    "made with --system-site-packages; on a server: pip install 'catseye[gpu]'"
 )
 
 _RTX_BINDINGS = "tensorrt_rtx_bindings"

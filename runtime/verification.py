@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from catseye.capture.geometry import Image
+import numpy as np
+
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import FRAGMENT, FRAGMENT_FRAMES, FRAMES, Bundle, Manifest, open_bundle
-from catseye.runtime.engines.base import Engine, EngineOutput
+from catseye.runtime.bundle import FRAGMENT, Bundle, array_entry, fragment_entry, open_bundle
+from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.network_input import in_batches, stacked
 from catseye.runtime.plan_options import PlanOptions
 from catseye.runtime.proof import Check, compare_frames, compare_outputs, decode_fragment, replay
 
@@ -50,7 +51,7 @@ def verify(
 ) -> VerifyReport:
     """Check a bundle's form, signature, hashes and schema, then replay its proof on this machine.
 
-    Golden frames go through the engine, and the video fragment through decoding and resizing.
+    Golden inputs go through the engine, and the video fragment through decoding and resizing.
 
     Raises:
         InputError: the bundle is refused, see ``open_bundle``.
@@ -69,22 +70,31 @@ def verify(
 
 
 def prove(bundle: Bundle, engine: Engine) -> list[Check]:
-    """Replay a bundle's proof: golden frames through the engine, the video through decoding and resizing."""
-    found = replay(engine, golden_frames(bundle), batch=bundle.manifest.network.batch)
-    checks = compare_outputs(golden_outputs(bundle), found, bundle.manifest.tolerances)
-    return checks + list(_fragment_checks(bundle))
+    """Replay a bundle's proof: golden inputs through the engine, the video through decoding, resizing and it."""
+    batch = bundle.manifest.network.batch
+    found = replay(engine, golden_inputs(bundle), batch=batch)
+    decoded = list(decode_fragment(bundle.entries[FRAGMENT], bundle.manifest.network))
+    seen = replay(engine, stacked(decoded), batch=batch)
+    wild = sum(int((~np.isfinite(array)).sum()) for array in seen.arrays().values())
+    return [
+        *compare_outputs(golden_outputs(bundle), found, bundle.manifest.tolerances),
+        *compare_frames(_golden_fragment(bundle), decoded, bundle.manifest.tolerances),
+        Check("fragment outputs that are no number", float(wild), 0.0),
+    ]
 
 
-def golden_frames(bundle: Bundle) -> Image:
-    """The proof's inputs (F, H, W, 3) uint8."""
-    return bundle.array(
-        FRAMES, dtype="uint8", shape=_frames_shape(bundle.manifest, bundle.manifest.proof_frames)
-    )
+def golden_inputs(bundle: Bundle) -> Inputs:
+    """The proof's inputs, all its frames along the first axis."""
+    frames = bundle.manifest.proof_frames
+    return {
+        value.name: bundle.array(array_entry(value.name), dtype="uint8", shape=(frames, *value.shape[1:]))
+        for value in bundle.manifest.network.inputs()
+    }
 
 
-def golden_batch(bundle: Bundle) -> Image:
-    """The first batch of them."""
-    return golden_frames(bundle)[: bundle.manifest.network.batch]
+def golden_batch(bundle: Bundle) -> Inputs:
+    """The first of them, as many as the network takes at once."""
+    return next(in_batches(golden_inputs(bundle), bundle.manifest.network.batch))[0]
 
 
 def golden_outputs(bundle: Bundle) -> EngineOutput:
@@ -94,22 +104,16 @@ def golden_outputs(bundle: Bundle) -> EngineOutput:
     return EngineOutput(
         **{
             value.name: bundle.array(
-                f"proof/{value.name}.npy", dtype=value.dtype, shape=(count, *value.shape[1:])
+                array_entry(value.name), dtype=value.dtype, shape=(count, *value.shape[1:])
             )
             for value in outputs
         }
     )
 
 
-def _fragment_checks(bundle: Bundle) -> Iterator[Check]:
-    shape = _frames_shape(bundle.manifest, bundle.manifest.fragment_frames)
-    golden = bundle.array(FRAGMENT_FRAMES, dtype="uint8", shape=shape)
-    network = bundle.manifest.network
-    found = list(
-        decode_fragment(bundle.entries[FRAGMENT], width=network.width, height=network.height, fit=network.fit)
-    )
-    yield from compare_frames(golden, found, bundle.manifest.tolerances)
-
-
-def _frames_shape(manifest: Manifest, count: int) -> tuple[int, int, int, int]:
-    return (count, manifest.network.height, manifest.network.width, 3)
+def _golden_fragment(bundle: Bundle) -> Inputs:
+    frames = bundle.manifest.fragment_frames
+    return {
+        value.name: bundle.array(fragment_entry(value.name), dtype="uint8", shape=(frames, *value.shape[1:]))
+        for value in bundle.manifest.network.inputs()
+    }

@@ -65,8 +65,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from catseye.runtime.proof import replay
 
     graph = _tiny_graph()
-    frames = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
-    outputs = replay(OnnxRuntimeEngine(graph, threads=1), frames, batch=1)
+    inputs = {"frames": np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)}
+    outputs = replay(OnnxRuntimeEngine(graph, threads=1), inputs, batch=1)
     manifest = contract.Manifest(
         name="tiny",
         created="2026-01-01T00:00:00+00:00",
@@ -83,9 +83,9 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fragment, fragment_frames = _tiny_fragment(tmp_path_factory.mktemp("fragment") / "fragment.mp4")
     entries = {
         "fp32.onnx": graph,
-        contract.FRAMES: contract.dump_array(frames),
+        "proof/frames.npy": contract.dump_array(inputs["frames"]),
         contract.FRAGMENT: fragment,
-        contract.FRAGMENT_FRAMES: contract.dump_array(fragment_frames),
+        "proof/fragment.npy": contract.dump_array(fragment_frames["frames"]),
         contract.PARITY: b"{}",
         **{f"proof/{name}.npy": contract.dump_array(getattr(outputs, name)) for name in OUTPUT_NAMES},
     }
@@ -160,6 +160,8 @@ def _tiny_fragment(path: Path) -> tuple[bytes, Any]:
     import numpy as np
 
     from catseye.capture.writer import VideoWriter
+    from catseye.runtime.bundle import Network
+    from catseye.runtime.network_input import stacked
     from catseye.runtime.proof import decode_fragment
 
     with VideoWriter(path, width=128, height=96, time_base=Fraction(1, 25), gop=3) as writer:
@@ -168,4 +170,4 @@ def _tiny_fragment(path: Path) -> tuple[bytes, Any]:
             picture[:, 32 * index : 32 * index + 32, index] = 255
             writer.write_rgb(picture, pts=index)
     video = path.read_bytes()
-    return video, np.stack(list(decode_fragment(video, width=96, height=64)))
+    return video, stacked(list(decode_fragment(video, Network(width=96, height=64, batch=1))))

@@ -59,34 +59,6 @@ def verify(
         raise CatseyeError(f"{bundle}: differs from its proof in {failed}; do not use it on this machine")
 
 
-def build(
-    bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
-    ahead_of_time: Annotated[
-        bool, typer.Option("--ahead-of-time", help="Compile with no GPU, as a check; nothing is kept.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Compile a bundle's graphs with TensorRT."""
-    from catseye.runtime.build import build as run_build
-
-    with progress_bars() as progress:
-        reports = run_build(bundle, ahead_of_time=ahead_of_time, progress=progress)
-    if as_json:
-        print_json([asdict(report) for report in reports])
-    else:
-        rows = [
-            (
-                f"{report.backend} {report.version}",
-                ", ".join(report.compute_capabilities),
-                report.layers,
-                f"{report.size / 1e6:.1f} MB",
-                f"{report.seconds:.1f} s",
-            )
-            for report in reports
-        ]
-        print_table(str(bundle), ("compiler", "for", "layers", "plan", "took"), rows)
-
-
 def run(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     source: Annotated[Path, typer.Argument(help="Video file.")],

@@ -343,10 +343,30 @@ def export(
         list[Path] | None, typer.Option(help="Footage whose frames prove the export; repeatable.")
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Detections a frame.")] = 100,
+    input: Annotated[
+        Literal["rgb8", "nv12"], typer.Option(help="How frames enter the graph: RGB, or a decoder's planes.")
+    ] = "rgb8",
+    matrix: Annotated[
+        Literal["bt601", "bt709"], typer.Option(help="Colour matrix of the planes of --input nv12.")
+    ] = "bt709",
+    full_range: Annotated[
+        bool, typer.Option("--full-range", help="Luma of those planes covers 0 to 255, not 16 to 235.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Frames a call.")] = 1,
 ) -> None:
     """Detector to one signed bundle with its proof."""
     from catseye.export.bundling import export as run_export
 
     with progress_bars() as progress:
-        run_export(run, out, videos=video or (), top_k=top_k, progress=progress)
+        run_export(
+            run,
+            out,
+            videos=video or (),
+            top_k=top_k,
+            input=input,
+            matrix=matrix,
+            full_range=full_range,
+            batch=batch,
+            progress=progress,
+        )
     output_console.print(f"{out}")

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from catseye.capture.geometry import Fit, Image
+from catseye.capture.geometry import Image
 from catseye.capture.rendering import synth
 from catseye.errors import CatseyeError, UsageError
-from catseye.export.golden import golden_frames, proof_fragment
-from catseye.export.proven_bundle import BATCH, PROOF_FRAMES, require_bundle_options, write_proven_bundle
+from catseye.export.golden import golden_inputs, proof_fragment
+from catseye.export.proven_bundle import PROOF_FRAMES, require_bundle_options, write_proven_bundle
 from catseye.export.wrapping.class_map import ClassMap, class_names, map_classes
 from catseye.export.wrapping.composition import DENSE_OUTPUTS, WrappedGraph, compose_graph
 from catseye.export.wrapping.layouts import Layout, decoder_named, layout_of
@@ -30,8 +30,9 @@ from catseye.runtime.bundle import (
     Tolerances,
 )
 from catseye.runtime.distance import CUES
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import INPUT_NAME, EngineOutput
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
+from catseye.runtime.network_input import frame_count
 from catseye.runtime.proof import Check, above_cut, compare_outputs, replay
 from catseye.version import __version__
 
@@ -95,18 +96,19 @@ def wrap(
     wanted = top_k or (_WITHOUT if family.nms_iou is None else _WITH_DOUBLES)
     graph = compose_graph(original, family, layout, class_map, top_k=wanted)
     progress("proving parity", 2, steps)
-    frames = _proof_frames(videos, seed=seed, fit=family.fit, **size)
+    network = Network(width=original.width, height=original.height, batch=1, fit=family.fit)
+    frames = _proof_frames(videos, network, seed=seed)
     found = run_original(original, family, layout, class_map, frames)
     golden = golden_of(found, top_k=graph.top_k, **size)
     tolerances = Tolerances()
     checks = prove_wrapped(found, golden, graph, frames, dense=layout.in_place, tolerances=tolerances)
     progress("signing", 3, steps)
-    fragment = proof_fragment(fit=family.fit, **size)
+    fragment = proof_fragment(network)
     manifest = Manifest(
         name=out.stem,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         classes=class_map.names,
-        network=Network(width=original.width, height=original.height, batch=BATCH, fit=family.fit),
+        network=network,
         top_k=graph.top_k,
         embedding_dim=None,
         depth_shape=None,
@@ -114,7 +116,7 @@ def wrap(
         nms_iou=nms_iou or family.nms_iou or _doubles_of_merging(layout, class_map),
         score_threshold=score_threshold,
         proof_frames=len(frames),
-        fragment_frames=len(fragment[1]),
+        fragment_frames=frame_count(fragment[1]),
         tolerances=tolerances,
         provenance=Provenance(
             encoder=original.path.stem,
@@ -141,7 +143,7 @@ def wrap(
         out,
         manifest,
         graph=graph.deployed,
-        frames=frames,
+        inputs={INPUT_NAME: frames},
         fragment=fragment,
         golden=golden,
         parity=parity,
@@ -150,7 +152,7 @@ def wrap(
     return bundle
 
 
-def _proof_frames(videos: Sequence[str | Path], *, seed: int, fit: Fit, width: int, height: int) -> Image:
+def _proof_frames(videos: Sequence[str | Path], network: Network, *, seed: int) -> Image:
     """Frames (F, height, width, 3) uint8 from the videos, or of a rendered road each: noise shows a detector
     nothing, and a proof of scores near zero would let a fault pass."""
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +168,7 @@ def _proof_frames(videos: Sequence[str | Path], *, seed: int, fit: Fit, width: i
             )
             videos = sorted(world.glob("*.mp4"))
         paths = [Path(video) for video in videos]
-        return golden_frames(paths, count=PROOF_FRAMES, width=width, height=height, seed=seed, fit=fit)
+        return golden_inputs(paths, network, count=PROOF_FRAMES, seed=seed)[INPUT_NAME]
 
 
 def _doubles_of_merging(layout: Layout, class_map: ClassMap) -> float | None:
@@ -191,7 +193,7 @@ def prove_wrapped(
         CatseyeError: a figure is beyond its limit.
     """
     checks = list(_dense_checks(found, graph, frames, tolerances)) if dense else []
-    replayed = replay(OnnxRuntimeEngine(graph.deployed), frames, batch=BATCH)
+    replayed = replay(OnnxRuntimeEngine(graph.deployed), {INPUT_NAME: frames}, batch=1)
     checks += compare_outputs(golden, replayed, tolerances)
     for check in checks:
         if not check:
@@ -208,7 +210,7 @@ def _dense_checks(
     height, width = frames.shape[1:3]
     limit = np.array([width, height] * 2, dtype=np.float32)
     session = make_session(graph.with_dense)
-    runs = [run_session(session, frame[None]) for frame in frames]
+    runs = [run_session(session, {INPUT_NAME: frame[None]}) for frame in frames]
     boxes, scores = (np.concatenate([run[name] for run in runs]) for name in DENSE_OUTPUTS)
     pairs = {
         "dense_boxes": (np.stack([each.boxes for each in found]).clip(0, limit), boxes.clip(0, limit)),

@@ -1,16 +1,33 @@
-"""What every engine does: uint8 frames in, fixed-size detections, and depth where the network has it, out."""
+"""What every engine does: uint8 inputs in, fixed-size detections, and depth where the network has it, out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
 
+InputLayout = Literal["rgb8", "nv12"]
+"""How frames enter a graph: as RGB pixels, or as a plane of luma and one of chroma pairs at half size."""
+
 INPUT_NAME = "frames"
+INPUT_NAMES: Mapping[InputLayout, tuple[str, ...]] = MappingProxyType(
+    {"rgb8": (INPUT_NAME,), "nv12": ("luma", "chroma")}
+)
+"""Inputs of a graph in order."""
+
+Inputs: TypeAlias = Mapping[str, Image]
+"""Frames in a graph's layout: a uint8 array for each of its inputs by name, frames along the first axis.
+
+``rgb8`` has ``frames`` (N, H, W, 3); ``nv12`` has ``luma`` (N, H, W) and ``chroma`` (N, H/2, W/2, 2), where
+Cb comes first.
+"""
+
 OUTPUT_NAMES = ("boxes", "scores", "classes", "embeddings", "depth")
 """Outputs in order; the first three are in every graph."""
 
@@ -45,8 +62,8 @@ class Engine(Protocol):
     name: str
     """What executes it, for the device fingerprint."""
 
-    def infer(self, frames: Image) -> EngineOutput:
-        """Run on (N, H, W, 3) uint8 RGB frames of the network's size."""
+    def infer(self, inputs: Inputs) -> EngineOutput:
+        """Run on a whole batch of frames of the network's size, in the graph's own layout."""
         ...
 
     def close(self) -> None:

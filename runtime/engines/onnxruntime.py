@@ -8,9 +8,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Image
 from catseye.errors import CatseyeError
-from catseye.runtime.engines.base import INPUT_NAME, EngineOutput
+from catseye.runtime.engines.base import EngineOutput, Inputs
 
 _WARNINGS_OFF = 3
 
@@ -30,8 +29,8 @@ class OnnxRuntimeEngine:
         self.name = f"onnxruntime {onnxruntime.__version__} cpu"
         self._session = make_session(graph, threads=threads)
 
-    def infer(self, frames: Image) -> EngineOutput:
-        return EngineOutput(**run_session(self._session, frames))
+    def infer(self, inputs: Inputs) -> EngineOutput:
+        return EngineOutput(**run_session(self._session, inputs))
 
     def close(self) -> None:
         del self._session
@@ -56,7 +55,8 @@ def make_session(graph: bytes, *, threads: int = 0) -> Any:
         raise CatseyeError(f"ONNX Runtime does not load the graph: {reason}") from None
 
 
-def run_session(session: Any, frames: Image) -> dict[str, NDArray[Any]]:
-    """Every output of a graph, by name, for (N, H, W, 3) uint8 frames."""
+def run_session(session: Any, inputs: Inputs) -> dict[str, NDArray[Any]]:
+    """Every output of a graph, by name."""
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {INPUT_NAME: np.ascontiguousarray(frames)}), strict=True))
+    feeds = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+    return dict(zip(names, session.run(names, feeds), strict=True))

@@ -11,18 +11,17 @@ so that calls never overlap on the GPU and one context with its scratch memory s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catseye.errors import CatseyeError
 from catseye.runtime.cuda import SharedArray, call, load_cuda
 from catseye.runtime.device import shares_memory
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.layer_report import engine_layers
 from catseye.runtime.onnx_reader import Value
 from catseye.runtime.tensorrt_library import Backend, load_tensorrt
@@ -94,10 +93,10 @@ class TensorRTEngine:
             self._resources.push(stack.pop_all())
         self._next = 0
 
-    def infer(self, inputs: Mapping[str, NDArray[np.uint8]]) -> EngineOutput:
+    def infer(self, inputs: Inputs) -> EngineOutput:
         return self.finish(self.start(inputs))
 
-    def start(self, inputs: Mapping[str, NDArray[np.uint8]]) -> int:
+    def start(self, inputs: Inputs) -> int:
         """Begin a call on a whole batch; return its number for ``finish``.
 
         Raises:

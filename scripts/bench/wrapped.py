@@ -38,8 +38,9 @@ from catseye.pretrain.prediction import measure
 from catseye.pretrain.stills import read_picture
 from catseye.progress import Progress
 from catseye.runtime.bundle import Bundle
+from catseye.runtime.engines.base import INPUT_NAME
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from catseye.runtime.verification import golden_frames
+from catseye.runtime.verification import golden_inputs
 
 FIGURES = ("ap50", "ap50_h10", "ap50_h20")
 BOUND_DIFFERENCE, BOUND_RATIO = 0.01, 1.15
@@ -147,7 +148,7 @@ def detect(bundle: Path, labels: Labels, images: Path, *, name: str, progress: P
 
 def latencies(model: Path, bundle: Bundle) -> tuple[float, float]:
     """Milliseconds of work a frame, bare and wrapped: medians of ``CALLS`` turns on one thread."""
-    frame = golden_frames(bundle)[:1]
+    frame = golden_inputs(bundle)[INPUT_NAME][:1]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     bare = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
@@ -160,7 +161,7 @@ def latencies(model: Path, bundle: Bundle) -> tuple[float, float]:
         began = thread_time()
         bare.run(None, feeds)
         between = thread_time()
-        engine.infer(frame)
+        engine.infer({INPUT_NAME: frame})
         ended = thread_time()
         if turn >= 0:
             spent[0].append(between - began)

@@ -16,10 +16,11 @@ from catseye.capture.geometry import (
     ColorMatrix,
     Planes,
     letterbox,
+    pad_planes,
     planes_to_network,
     resize_planes,
 )
-from catseye.capture.shards import ShardWriter, crop_planes, pad_planes
+from catseye.capture.shards import ShardWriter, crop_planes
 from catseye.capture.sources import VideoFile
 
 SIZE = (160, 96)

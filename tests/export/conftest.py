@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from catseye.export.bundling import export
-from catseye.export.golden import golden_frames
+from catseye.export.golden import golden_inputs
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
-from catseye.runtime.bundle import Bundle
+from catseye.runtime.bundle import Bundle, Network
 
 WIDTH, HEIGHT = 96, 64
+NETWORK = Network(width=WIDTH, height=HEIGHT, batch=1)
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def detector() -> Detector:
     """An untrained detector whose BatchNorm statistics and scores are spread, as training spreads them."""
     torch.manual_seed(0)
     made = Detector(Encoder("resnet10t"), classes=("car", "truck")).train()
-    frames = golden_frames([], count=4, width=WIDTH, height=HEIGHT, seed=1)
+    frames = golden_inputs([], NETWORK, count=4, seed=1)["frames"]
     with torch.no_grad():
         for module in made.head.modules():
             if isinstance(module, torch.nn.Conv2d) and module.out_channels == len(made.classes):

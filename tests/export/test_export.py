@@ -16,16 +16,18 @@ import torch
 from catseye.capture.writer import VideoWriter
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.export.bundling import export
-from catseye.export.golden import golden_frames
+from catseye.export.golden import golden_inputs
 from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import ExportedGraph, export_onnx
 from catseye.export.parity import prove_parity, reference_outputs
 from catseye.pretrain.checkpoint import INFO_FILE, MODEL_FILE, CheckpointInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
-from catseye.runtime.bundle import FRAMES, PARITY, Bundle, Tolerances
-from catseye.runtime.verification import golden_frames as proof_frames
+from catseye.runtime.bundle import PARITY, Bundle, Network, Tolerances
+from catseye.runtime.verification import golden_inputs as proof_inputs
 from catseye.runtime.verification import golden_outputs, verify
+
+from .conftest import NETWORK
 
 
 def graph_of(exported: Bundle) -> onnx.ModelProto:
@@ -106,8 +108,8 @@ def test_bundle_verifies_here(exported: Bundle) -> None:
     "name", ["score_logits", "dense_boxes", "dense_embeddings", "depth", "boxes", "scores", "classes"]
 )
 def test_parity_refuses_a_graph_of_another_network(exported: Bundle, detector: Detector, name: str) -> None:
-    frames = proof_frames(exported)
-    reference = reference_outputs(detector, frames, top_k=20)
+    inputs = proof_inputs(exported)
+    reference = reference_outputs(detector, inputs, top_k=20)
     moved = getattr(reference, name).clone()
     moved.view(-1)[:] = 1 - moved.view(-1) if name == "classes" else moved.view(-1) + moved.abs().max() / 100
     graphs = ExportedGraph(deployed=exported.graph(), with_heads=heads_of(exported))
@@ -115,8 +117,8 @@ def test_parity_refuses_a_graph_of_another_network(exported: Bundle, detector: D
         prove_parity(
             reference._replace(**{name: moved}),
             graphs,
-            frames,
-            batch=1,
+            inputs,
+            network=NETWORK,
             tolerances=Tolerances(),
             threads=1,
         )
@@ -134,8 +136,8 @@ def heads_of(exported: Bundle) -> bytes:
 
 def test_reference_is_the_trained_network_not_the_exported_graph(detector: Detector) -> None:
     """Swapped colour channels in the graph would show."""
-    frames = golden_frames([], count=1, width=96, height=64, seed=1)
-    reference = reference_outputs(detector, frames, top_k=20)
+    inputs = golden_inputs([], NETWORK, count=1, seed=1)
+    frames, reference = inputs["frames"], reference_outputs(detector, inputs, top_k=20)
     with torch.inference_mode():
         graph = DeployedGraph(detector, top_k=20)
         assert torch.allclose(graph(torch.from_numpy(frames)).depth, reference.depth, rtol=1e-5)
@@ -155,15 +157,14 @@ def videos(tmp_path: Path) -> list[Path]:
 
 
 def test_golden_frames_come_from_the_videos_given(videos: list[Path]) -> None:
-    frames = golden_frames(videos, count=3, width=96, height=64, seed=0)
+    frames = golden_inputs(videos, NETWORK, count=3, seed=0)["frames"]
     assert frames.shape == (3, 64, 96, 3)
     levels = frames.mean(axis=(1, 2, 3))
     np.testing.assert_allclose(levels, [40, 60, 200], atol=2)
 
 
 def test_golden_noise_follows_the_seed() -> None:
-    size = {"count": 2, "width": 96, "height": 64}
-    first, again, other = (golden_frames([], seed=seed, **size) for seed in (0, 0, 1))
+    first, again, other = (golden_inputs([], NETWORK, count=2, seed=seed)["frames"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.std() > 30
@@ -171,7 +172,7 @@ def test_golden_noise_follows_the_seed() -> None:
 
 def test_too_short_a_video_is_refused(videos: list[Path]) -> None:
     with pytest.raises(InputError, match="too short"):
-        golden_frames(videos[:1], count=40, width=96, height=64, seed=0)
+        golden_inputs(videos[:1], NETWORK, count=40, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,6 @@ def test_failed_parity_leaves_the_old_bundle(
     with pytest.raises(CatseyeError, match="differs from the trained network"):
         export(run_folder, out, top_k=20)
     assert out.read_bytes() == b"old"
-    assert FRAMES in exported.entries
 
 
 def test_network_that_cannot_be_exported_is_one_line() -> None:
@@ -231,7 +231,7 @@ def test_network_that_cannot_be_exported_is_one_line() -> None:
             return frames if frames.float().sum() > 0 else frames + 1
 
     with pytest.raises(CatseyeError, match="the network cannot be exported to ONNX: ") as refused:
-        export_onnx(cast("DeployedGraph", Fickle()), batch=1, width=8, height=8)
+        export_onnx(cast("DeployedGraph", Fickle()), Network(width=8, height=8, batch=1))
     assert "\n" not in str(refused.value)
 
 

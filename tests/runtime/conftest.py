@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from catseye.capture.geometry import Image
 from catseye.capture.writer import VideoWriter
 from catseye.runtime.bundle import DepthOutput, Manifest, Network, Provenance
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import EngineOutput, Inputs
 
 SLOTS, DEPTH = 20, 12.0
 
@@ -27,7 +26,8 @@ class BrightEngine:
         self.calls = 0
         self.closed = False
 
-    def infer(self, frames: Image) -> EngineOutput:
+    def infer(self, inputs: Inputs) -> EngineOutput:
+        (frames,) = inputs.values()
         network = self.manifest.network
         assert frames.shape == (network.batch, network.height, network.width, 3)
         self.calls += 1

@@ -193,8 +193,8 @@ def test_untrusted_signer_is_refused(
 
 
 def test_newer_major_version_is_refused_and_newer_minor_opens(tmp_path: Path, entries: Entries) -> None:
-    newer = signed(entries, lambda manifest: manifest.update(schema_version="3.0"))
-    with pytest.raises(InputError, match=r"schema version 3\.0, newer than 2\.0.*upgrade"):
+    newer = signed(entries, lambda manifest: manifest.update(schema_version="4.0"))
+    with pytest.raises(InputError, match=r"schema version 4\.0, newer than 3\.0.*upgrade"):
         open_bundle(write(tmp_path / "newer.catseye", newer))
     minor = signed(entries, lambda manifest: manifest.update(schema_version="1.7", later="field"))
     assert open_bundle(write(tmp_path / "minor.catseye", minor)).manifest.name == "tiny"

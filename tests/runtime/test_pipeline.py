@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 
 from catseye.capture.calibration import Calibration
-from catseye.capture.geometry import Image
 from catseye.capture.sources import Frame, VideoFile
 from catseye.errors import InputError, UsageError
 from catseye.runtime import run, video_run
 from catseye.runtime.bundle import Manifest
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.pipeline import RunSummary, track_video
 from catseye.runtime.results import SCHEMA_FILE, FrameResult
 
@@ -119,10 +118,10 @@ class FailingEngine(BrightEngine):
         super().__init__(manifest)
         self.error = error
 
-    def infer(self, frames: Image) -> EngineOutput:
+    def infer(self, inputs: Inputs) -> EngineOutput:
         if self.calls == 10:
             raise self.error
-        return super().infer(frames)
+        return super().infer(inputs)
 
 
 def test_engine_that_fails_is_one_error_and_what_was_done_is_put_out(lamps: Path) -> None:

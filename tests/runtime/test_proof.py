@@ -12,10 +12,11 @@ import pytest
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.runtime import engines
 from catseye.runtime.bundle import Tolerances, open_bundle
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from catseye.runtime.proof import compare_frames, compare_outputs, decode_fragment
-from catseye.runtime.verification import golden_frames, golden_outputs, verify
+from catseye.runtime.network_input import stacked
+from catseye.runtime.proof import compare_frames, compare_outputs, decode_fragment, replay
+from catseye.runtime.verification import golden_inputs, golden_outputs, verify
 
 TOLERANCES = Tolerances()
 
@@ -123,8 +124,8 @@ def test_verify_fails_where_the_engine_computes_otherwise(
 ) -> None:
     infer = OnnxRuntimeEngine.infer
 
-    def shifted(self: OnnxRuntimeEngine, frames: np.ndarray) -> EngineOutput:
-        given = infer(self, frames)
+    def shifted(self: OnnxRuntimeEngine, inputs: Inputs) -> EngineOutput:
+        given = infer(self, inputs)
         return replace(given, boxes=given.boxes + 1)
 
     monkeypatch.setattr(OnnxRuntimeEngine, "infer", shifted)
@@ -138,7 +139,7 @@ def test_verify_fails_where_frames_are_made_otherwise(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     from catseye.capture import geometry
-    from catseye.runtime import proof
+    from catseye.runtime import network_input
 
     def wrong(planes: geometry.Planes, box: geometry.Letterbox) -> geometry.Image:
         if fault == "matrix":
@@ -149,7 +150,7 @@ def test_verify_fails_where_frames_are_made_otherwise(
             box = replace(box, scaled_width=box.width, scaled_height=box.height, left=0, top=0)
         return geometry.planes_to_network(planes, box)
 
-    monkeypatch.setattr(proof, "planes_to_network", wrong)
+    monkeypatch.setattr(network_input, "planes_to_network", wrong)
     report = verify(tiny_bundle)
     assert not report
     assert {check.name for check in report.checks if not check} & {
@@ -160,16 +161,17 @@ def test_verify_fails_where_frames_are_made_otherwise(
 
 def test_missing_frames_of_the_fragment_fail(tiny_bundle: Path) -> None:
     bundle = open_bundle(tiny_bundle)
-    frames = np.stack(list(decode_fragment(bundle.entries["proof/fragment.mp4"], width=96, height=64)))
-    assert all(compare_frames(frames, list(frames), TOLERANCES))
-    (check,) = compare_frames(frames, list(frames[:-1]), TOLERANCES)
+    frames = list(decode_fragment(bundle.entries["proof/fragment.mp4"], bundle.manifest.network))
+    assert all(compare_frames(stacked(frames), frames, TOLERANCES))
+    (check,) = compare_frames(stacked(frames), frames[:-1], TOLERANCES)
     assert (bool(check), check.value) == (False, 1.0)
 
 
 def test_engine_is_chosen_by_name(tiny_bundle: Path) -> None:
     bundle = open_bundle(tiny_bundle)
-    found = engines.load_engine(bundle, engine="onnxruntime", threads=1).infer(golden_frames(bundle)[:1])
-    np.testing.assert_array_equal(found.classes, golden_outputs(bundle).classes[:1])
+    engine = engines.load_engine(bundle, engine="onnxruntime", threads=1)
+    found = replay(engine, golden_inputs(bundle), batch=1)
+    np.testing.assert_array_equal(found.classes, golden_outputs(bundle).classes)
     assert found.classes.dtype == np.int32
     with pytest.raises(CatseyeError, match="compiles plans but does not execute"):
         engines.load_engine(bundle, engine="tensorrt")

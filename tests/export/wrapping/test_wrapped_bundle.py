@@ -25,7 +25,7 @@ from catseye.export.wrapping.reference import golden_of, run_original
 from catseye.export.wrapping.wrapped_bundle import prove_wrapped
 from catseye.runtime.bundle import PARITY, Tolerances
 from catseye.runtime.pipeline import track_video
-from catseye.runtime.verification import golden_frames, verify
+from catseye.runtime.verification import golden_inputs, verify
 
 from .conftest import HEIGHT, NAMES, WIDTH, Write, outputs_of
 
@@ -316,4 +316,4 @@ def test_real_detectors(file: str, decoder: str, shared_data: Path, tmp_path: Pa
     parity = json.loads(bytes(bundle.entries[PARITY]))
     assert parity["detections"] > 20
     assert [check["name"] for check in parity["checks"]][:2] == ["dense_boxes", "dense_scores"]
-    assert golden_frames(bundle).std() > 20
+    assert golden_inputs(bundle)["frames"].std() > 20
