@@ -45,6 +45,15 @@ class BuildReport:
     plans: tuple[PlanEntry, ...]
     left_out: Mapping[str, str]
 
+    def to_json(self) -> dict[str, Any]:
+        """The whole of it as a document, but for the layers."""
+        return {
+            "chosen": self.chosen,
+            "reason": self.reason,
+            "left_out": dict(self.left_out),
+            "plans": [{**entry.model_dump(exclude={"layers"}), "proven": entry.proven} for entry in self.plans],
+        }
+
 
 @dataclass(frozen=True)
 class Accepted:
