@@ -51,7 +51,9 @@ class BuildReport:
             "chosen": self.chosen,
             "reason": self.reason,
             "left_out": dict(self.left_out),
-            "plans": [{**entry.model_dump(exclude={"layers"}), "proven": entry.proven} for entry in self.plans],
+            "plans": [
+                {**entry.model_dump(exclude={"layers"}), "proven": entry.proven} for entry in self.plans
+            ],
         }
 
 
@@ -124,8 +126,8 @@ def compile_ahead_of_time(
         progress: told which graph is being compiled.
 
     Raises:
-        InputError: the bundle is refused, see ``open_bundle``, or TensorRT refuses a graph, for the precision,
-            layer and reason named.
+        InputError: the bundle is refused, see ``open_bundle``.
+        CatseyeError: TensorRT refuses a graph, for the precision, layer and reason named.
         MissingExtraError: TensorRT for RTX is not installed.
     """
     bundle = open_bundle(path)
@@ -188,7 +190,7 @@ def choose_plan(bundle: Bundle, entries: Mapping[str, PlanEntry]) -> tuple[str, 
     }
     if not latencies:
         raise CatseyeError(
-            f"{bundle.path}: no plan is proven on this machine: {'; '.join(faults)}; `catseye build` tries again"
+            f"{bundle.path}: no plan is proven here: {'; '.join(faults)}; `catseye build` tries anew"
         )
     verdicts = verdicts_of(bundle)
     chosen, reason = choose({name: verdicts[name] for name in latencies}, latencies)
@@ -215,7 +217,13 @@ def load_plan(bundle: Bundle, key: PlanKey, content: bytes, **more: Any) -> Tens
     """A plan made ready to run; ``more`` goes to ``TensorRTEngine``."""
     inputs, outputs = bundle.manifest.interface()
     return TensorRTEngine(
-        content, inputs=inputs, outputs=outputs, backend=key.device.backend, dla=key.dla, **more
+        content,
+        inputs=inputs,
+        outputs=outputs,
+        backend=key.device.backend,
+        precision=key.precision,
+        dla=key.dla,
+        **more,
     )
 
 

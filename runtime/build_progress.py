@@ -21,7 +21,7 @@ def watch(trt: Any, config: Any, progress: Progress) -> Iterator[None]:
         return
     raised: list[BaseException] = []
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]  # its base is known only now
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # its base is known only now
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.steps: dict[str, int] = {}

@@ -54,8 +54,8 @@ def device_count() -> int:
 class SharedArray:
     """An array in page-locked memory, and the address at which the GPU finds it.
 
-    Where ``mapped``, as on boards whose CPU and GPU share their memory, both are the same bytes and nothing is
-    copied. Otherwise the GPU has memory of its own, which ``to_device`` and ``to_host`` fill and empty.
+    Where ``mapped``, as on boards whose CPU and GPU share their memory, both are the same bytes and nothing
+    is copied. Otherwise the GPU has memory of its own, which ``to_device`` and ``to_host`` fill and empty.
 
     Args:
         cuda: what ``load_cuda`` gave.
@@ -81,7 +81,7 @@ class SharedArray:
             call(cuda.cudaFreeHost, self._pinned)
             raise
         raw = (ctypes.c_uint8 * self._size).from_address(self._pinned)
-        self.host: NDArray[Any] = np.frombuffer(raw, dtype=dtype).reshape(tuple(shape))
+        self.host: NDArray[Any] = np.ctypeslib.as_array(raw).view(dtype).reshape(tuple(shape))
 
     def to_device(self, stream: Any) -> None:
         """Queue the copy to the GPU, where one is needed."""

@@ -17,7 +17,7 @@ from catseye.errors import CatseyeError, UsageError
 from catseye.progress import Progress, silent
 from catseye.runtime.build_progress import watch
 from catseye.runtime.layer_report import network_layers
-from catseye.runtime.refusal import refusal
+from catseye.runtime.refusal import builder_refusal, parser_refusal
 from catseye.runtime.tensorrt_library import Backend, load_tensorrt
 
 AHEAD_OF_TIME = ("SM86", "SM89")
@@ -99,17 +99,18 @@ def build_plan(
     if compute_capabilities and dla is not None:
         raise UsageError(f"dla is {dla}: no DLA plan is compiled ahead of time; build on the board")
     trt, logger = load_tensorrt(backend)
+    compiler = f"{backend} {trt.__version__}"
     capabilities = [_capability(trt, name) for name in compute_capabilities]
     logger.clear()
     started = time.perf_counter()
     try:
         builder = trt.Builder(logger)
     except TypeError:
-        raise CatseyeError(f"{backend} {trt.__version__} does not start: {logger.reason()}") from None
+        raise CatseyeError(f"{compiler} does not start: {logger.reason()}") from None
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
-        raise CatseyeError(refusal(parser, f"{backend} {trt.__version__}"))
+        raise CatseyeError(parser_refusal(parser, compiler))
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib * _MIB)
@@ -118,13 +119,13 @@ def build_plan(
         for index, capability in enumerate(capabilities):
             config.set_compute_capability(capability, index)
     if dla is not None:
-        _use_dla(trt, builder, config, dla, f"{backend} {trt.__version__}")
+        _use_dla(trt, builder, config, dla, compiler)
     # TensorRT for RTX times nothing when it compiles, and its calls for a cache are deprecated.
     cache = _timing_cache(config, timing_cache) if backend == "tensorrt" else None
     with watch(trt, config, progress):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise CatseyeError(f"{backend} {trt.__version__} does not build the graph: {logger.reason()}")
+        raise CatseyeError(builder_refusal(logger.reason(), compiler))
     content = bytes(plan)
     return Plan(
         content=content,
@@ -155,7 +156,7 @@ def check_build_options(*, workspace_mib: int, dla: int | None) -> None:
 def _use_dla(trt: Any, builder: Any, config: Any, core: int, compiler: str) -> None:
     if core >= builder.num_DLA_cores:
         raise CatseyeError(
-            f"{compiler} finds {builder.num_DLA_cores} DLA cores on this machine, none with the number {core}; "
+            f"{compiler} finds {builder.num_DLA_cores} DLA cores here, none with the number {core}; "
             "build without DLA (TensorRT has it on Orin up to 10.7, and on AGX Orin again from 11.4.1)"
         )
     config.default_device_type = trt.DeviceType.DLA

@@ -70,7 +70,7 @@ def verify(
 
 
 def prove(bundle: Bundle, engine: Engine) -> list[Check]:
-    """Replay a bundle's proof: golden inputs through the engine, the video through decoding, resizing and it."""
+    """Replay a bundle's proof: golden inputs through the engine, the video through decoding too."""
     batch = bundle.manifest.network.batch
     found = replay(engine, golden_inputs(bundle), batch=batch)
     decoded = list(decode_fragment(bundle.entries[FRAGMENT], bundle.manifest.network))

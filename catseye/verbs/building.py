@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,16 +12,28 @@ from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import UsageError
 from catseye.verbs.options import Json, print_json
 
+if TYPE_CHECKING:
+    from catseye.runtime.plan_options import PlanOptions
+
 Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Folder of TensorRT's plans; default: catseye/plans in the user's cache."),
 ]
 Dla = Annotated[
-    int | None, typer.Option("--dla", min=0, help="Core of the deep-learning accelerator for TensorRT to use.")
+    int | None,
+    typer.Option("--dla", min=0, help="Core of the deep-learning accelerator for TensorRT to use."),
 ]
 Workspace = Annotated[
     int, typer.Option("--workspace", min=1, help="Most scratch memory a layer of a plan may use, in MiB.")
 ]
+
+_WORKSPACE_MIB = 1024
+
+
+def plan_options(cache: Path | None, dla: int | None, workspace: int = _WORKSPACE_MIB) -> PlanOptions:
+    from catseye.runtime.plan_options import PlanOptions
+
+    return PlanOptions(cache=cache, workspace_mib=workspace, dla=dla)
 
 
 def build(
@@ -31,7 +43,7 @@ def build(
         typer.Option(help="Which graph; auto builds what the gate accepted and serves the fastest."),
     ] = "auto",
     cache: Cache = None,
-    workspace: Workspace = 1024,
+    workspace: Workspace = _WORKSPACE_MIB,
     dla: Dla = None,
     layers: Annotated[
         Path | None, typer.Option("--layers", help="Write each plan's layers to this file, as JSON.")
@@ -44,13 +56,14 @@ def build(
     """Compile a bundle's graphs with TensorRT for this board, and prove each plan before it may be served."""
     if ahead_of_time:
         if (precision, cache, dla) != ("auto", None, None):
-            raise UsageError("--ahead-of-time compiles every graph and keeps none: leave out the other options")
+            raise UsageError(
+                "--ahead-of-time compiles every graph and keeps none: leave out the other options"
+            )
         _check_ahead_of_time(bundle, layers=layers, as_json=as_json)
         return
     from catseye.runtime.build import build as run_build
-    from catseye.runtime.plan_options import PlanOptions
 
-    options = PlanOptions(cache=cache, workspace_mib=workspace, dla=dla)
+    options = plan_options(cache, dla, workspace)
     with progress_bars() as progress:
         report = run_build(bundle, precision=precision, options=options, layers=layers, progress=progress)
     if as_json:

@@ -11,6 +11,7 @@ import typer
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import CatseyeError
 from catseye.files import write_json
+from catseye.verbs.building import Cache, Dla, plan_options
 from catseye.verbs.options import Engine, Json, Threads, print_json
 
 keys_app = typer.Typer(help="Keys that sign bundles and keys that are trusted.", no_args_is_help=True)
@@ -38,13 +39,17 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     engine: Engine = "auto",
     threads: Threads = 0,
+    cache: Cache = None,
+    dla: Dla = None,
     as_json: Json = False,
 ) -> None:
     """Signature, schema and proof of a bundle, on this machine."""
     from catseye.runtime.verification import verify as run_verify
 
     with progress_bars() as progress:
-        report = run_verify(bundle, engine=engine, threads=threads, progress=progress)
+        report = run_verify(
+            bundle, engine=engine, threads=threads, plans=plan_options(cache, dla), progress=progress
+        )
     if as_json:
         print_json({**asdict(report), "passed": bool(report)})
     else:
@@ -67,6 +72,8 @@ def run(
     calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
     engine: Engine = "auto",
     threads: Threads = 0,
+    cache: Cache = None,
+    dla: Dla = None,
     as_json: Json = False,
 ) -> None:
     """Detect, track and measure distance."""
@@ -81,6 +88,7 @@ def run(
             calibration=calibration,
             engine=engine,
             threads=threads,
+            plans=plan_options(cache, dla),
             progress=progress,
         )
     if as_json:
@@ -105,6 +113,8 @@ def bench(
     source: Annotated[Path | None, typer.Argument(help="Video file; without it, a rendered one.")] = None,
     engine: Engine = "auto",
     threads: Threads = 0,
+    cache: Cache = None,
+    dla: Dla = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the report as JSON to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -112,7 +122,14 @@ def bench(
     from catseye.runtime import bench as run_bench
 
     with progress_bars() as progress:
-        report = run_bench(bundle, source, engine=engine, threads=threads, progress=progress)
+        report = run_bench(
+            bundle,
+            source,
+            engine=engine,
+            threads=threads,
+            plans=plan_options(cache, dla),
+            progress=progress,
+        )
     if out is not None:
         write_json(out, report.to_json())
     if as_json:

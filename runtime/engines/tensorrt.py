@@ -50,6 +50,7 @@ class TensorRTEngine:
         plan: a serialised engine, built on this machine: it is native code.
         inputs, outputs: what the graph has, by the bundle's manifest.
         backend: which TensorRT built it.
+        precision: for the name.
         dla: the DLA core that it was built for.
         mapped: whether the GPU works in the CPU's memory; None asks the device.
         release: called once all is freed; not where this raises.
@@ -65,13 +66,14 @@ class TensorRTEngine:
         inputs: Sequence[Value],
         outputs: Sequence[Value],
         backend: Backend = "tensorrt",
+        precision: str = "",
         dla: int | None = None,
         mapped: bool | None = None,
         release: Callable[[], None] | None = None,
     ) -> None:
         self._trt, self._logger = load_tensorrt(backend)
         self._cuda = load_cuda()
-        self.name = f"{backend} {self._trt.__version__}"
+        self.name = f"{backend} {self._trt.__version__} {precision}".strip()
         self._outputs = tuple(value.name for value in outputs)
         self._mapped = shares_memory() if mapped is None else mapped
         with ExitStack() as stack:
@@ -176,10 +178,7 @@ class TensorRTEngine:
     def _prepare(self, buffers: _BufferSet, stack: ExitStack) -> None:
         """Run once on zeros, then capture the call's graph. What cannot be captured is called as it is."""
         cuda = self._cuda
-        for array in buffers.arrays.values():
-            array.host.fill(0)
-        self._enqueue(buffers)
-        call(cuda.cudaStreamSynchronize, self._stream)
+        self._run_once(buffers)
         call(
             cuda.cudaStreamBeginCapture,
             self._stream,
@@ -195,6 +194,12 @@ class TensorRTEngine:
         buffers.graph = call(cuda.cudaGraphInstantiate, captured, 0)
         stack.callback(call, cuda.cudaGraphExecDestroy, buffers.graph)
         call(cuda.cudaGraphDestroy, captured)
+
+    def _run_once(self, buffers: _BufferSet) -> None:
+        for array in buffers.arrays.values():
+            array.host.fill(0)
+        self._enqueue(buffers)
+        call(self._cuda.cudaStreamSynchronize, self._stream)
 
     def _end_capture(self) -> None:
         """Leave the stream as it was before a capture that failed, whatever the state of it."""

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from catseye.runtime.build import build
+from catseye.runtime.build import compile_ahead_of_time
 from catseye.runtime.bundle import Bundle
 from catseye.runtime.plan import AHEAD_OF_TIME
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_exported_graph_compiles_for_each_gpu(exported: Bundle) -> None:
-    reports = build(exported.path, ahead_of_time=True)
+    reports = compile_ahead_of_time(exported.path)
     assert [report.compute_capabilities for report in reports] == [(name,) for name in AHEAD_OF_TIME]
     weights = len(exported.graph())
     for report in reports:
