@@ -22,7 +22,7 @@ from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session,
 from catseye.runtime.network_input import frame_count, in_batches
 from catseye.runtime.proof import Check, above_cut, compare_outputs, replay
 
-COLOUR_MEAN, COLOUR_MAX = 0.5, 2.5
+COLOUR_MEAN, COLOUR_MAX = 1.0, 2.5
 """Levels of 0…255 that RGB made of planes may be from what ``geometry`` makes of them, which rounds twice."""
 
 

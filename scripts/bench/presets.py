@@ -34,6 +34,7 @@ from catseye.export.onnx_export import export_onnx
 from catseye.pretrain import PRESETS, FinetuneConfig
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
+from catseye.runtime.bundle import Network
 from catseye.runtime.engines.base import INPUT_NAME
 from catseye.runtime.engines.onnxruntime import make_session
 
@@ -86,9 +87,8 @@ def detector_of(name: str, *, threads: int) -> Candidate:
         with FlopCounterMode(display=False) as counter:
             network(frame)
         counts.append(counter.get_total_flops() / 1e9)
-    exported = export_onnx(
-        DeployedGraph(detector, top_k=100), batch=1, width=options.width, height=options.height
-    )
+    network = Network(width=options.width, height=options.height, batch=1)
+    exported = export_onnx(DeployedGraph(detector, top_k=100), network)
     session = make_session(exported.deployed, threads=threads)
     noise = np.random.default_rng(0).integers(0, 256, (1, options.height, options.width, 3), dtype=np.uint8)
     cost = Cost(

@@ -12,10 +12,11 @@ from catseye.export.golden import golden_inputs
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
-from catseye.runtime.bundle import Bundle, Network
+from catseye.runtime.bundle import Bundle, Colour, Network
 
 WIDTH, HEIGHT = 96, 64
 NETWORK = Network(width=WIDTH, height=HEIGHT, batch=1)
+NV12_COLOUR = Colour(matrix="bt709", full_range=False)
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,10 @@ def run_folder(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def exported(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return export(run_folder, tmp_path_factory.mktemp("exported") / "small.catseye", top_k=20)
+
+
+@pytest.fixture(scope="session")
+def exported_nv12(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same detector for planes, two frames a call."""
+    out = tmp_path_factory.mktemp("exported-nv12") / "small.catseye"
+    return export(run_folder, out, top_k=20, input="nv12", batch=2)
