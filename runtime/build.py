@@ -227,9 +227,9 @@ def load_plan(bundle: Bundle, key: PlanKey, content: bytes, **more: Any) -> Tens
     )
 
 
-def fault_of(bundle: Bundle, engine: Engine) -> tuple[str, dict[str, tuple[float, float]]]:
+def fault_of(bundle: Bundle, engine: Engine, *, precision: str) -> tuple[str, dict[str, tuple[float, float]]]:
     """What is wrong with an engine by the bundle's proof, empty where nothing is; and every figure."""
-    checks = prove(bundle, engine)
+    checks = prove(bundle, engine, precision=precision)
     failed = [f"{check.name} ({check.value:.3g}, limit {check.limit:.3g})" for check in checks if not check]
     fault = f"differs from its proof in {', '.join(failed)}" if failed else ""
     return fault, {check.name: (check.value, check.limit) for check in checks}
@@ -244,12 +244,12 @@ def _build_one(bundle: Bundle, key: PlanKey, cache: PlanCache, progress: Progres
         content = plan.content
         progress(f"proving {key.precision}", 0, 1)
         with closing(load_plan(bundle, key, content)) as engine:
-            fault, checks = fault_of(bundle, engine)
+            fault, checks = fault_of(bundle, engine, precision=key.precision)
             entry = PlanEntry(
                 key=key,
                 created=created,
                 report=plan.report,
-                layers=tuple(engine.layers()),
+                layers=tuple(engine.layers()) or plan.layers,
                 fault=fault,
                 checks=checks,
                 latency_ms=_latency_ms(engine, bundle),

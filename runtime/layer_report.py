@@ -15,12 +15,15 @@ def network_layers(network: Any) -> list[Any]:
 def engine_layers(trt: Any, engine: Any) -> list[Any]:
     """Each layer of an engine as its inspector tells: its name, or with a detailed plan a JSON object.
 
-    TensorRT keeps the content to itself; it has names, types, tactics, formats and precisions.
+    TensorRT keeps the content to itself; it has names, types, tactics, formats and precisions. Empty where what
+    it tells is no JSON.
     """
     inspector = engine.create_engine_inspector()
     told = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
-    layers = json.loads(told).get("Layers", [])
-    return list(layers)
+    try:
+        return list(json.loads(told).get("Layers", []))
+    except ValueError:
+        return []
 
 
 def _described(layer: Any) -> dict[str, Any]:

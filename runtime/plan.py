@@ -113,6 +113,8 @@ def build_plan(
         raise CatseyeError(parser_refusal(parser, compiler))
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    # On by default, and it rounds what a float32 graph multiplies to 10 bits: the proof would not hold.
+    config.clear_flag(trt.BuilderFlag.TF32)
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib * _MIB)
     if capabilities:
         config.num_compute_capabilities = len(capabilities)

@@ -121,7 +121,8 @@ def _serve(bundle: Bundle, choice: PlanChoice, cache: PlanCache) -> TensorRTEngi
         try:
             engine = load_plan(bundle, entry.key, served.content, release=held.close)
             unless_served.callback(engine.close)
-            fault = fault_of(bundle, engine)[0] if choice.do == "serve-and-rebuild" else ""
+            stale = choice.do == "serve-and-rebuild"
+            fault = fault_of(bundle, engine, precision=entry.key.precision)[0] if stale else ""
         except CatseyeError as error:
             fault = str(error)
         if fault:

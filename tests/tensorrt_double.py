@@ -188,6 +188,8 @@ class _Builder:
             raise WrongCallError("a network is built that is not strongly typed, or was not parsed")
         if config.limits.get("WORKSPACE", 0) < 1:
             raise WrongCallError("the workspace is not bounded")
+        if "TF32" in config.flags:
+            raise WrongCallError("a float32 graph would be computed with 10 bits")
         self._trt.builds += 1
         if (monitor := config.progress_monitor) is not None:
             monitor.phase_start("Building engine", None, 2)
@@ -234,7 +236,7 @@ class _Config:
     def __init__(self, trt: TensorRTDouble) -> None:
         self._trt = trt
         self.limits: dict[str, int] = {}
-        self.flags: set[str] = set()
+        self.flags = {"TF32"}
         self.cache: Any = None
         self.progress_monitor: Any = None
         self.profiling_verbosity = enumeration("ProfilingVerbosity").LAYER_NAMES_ONLY
@@ -246,6 +248,9 @@ class _Config:
 
     def set_flag(self, flag: Any) -> None:
         self.flags.add(flag.name)
+
+    def clear_flag(self, flag: Any) -> None:
+        self.flags.discard(flag.name)
 
     def create_timing_cache(self, serialized_timing_cache: bytes) -> Held | None:
         known = b"timing " + self._trt.__version__.encode()

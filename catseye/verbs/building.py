@@ -27,10 +27,10 @@ Workspace = Annotated[
     int, typer.Option("--workspace", min=1, help="Most scratch memory a layer of a plan may use, in MiB.")
 ]
 
-_WORKSPACE_MIB = 1024
+WORKSPACE_MIB = 1024
 
 
-def plan_options(cache: Path | None, dla: int | None, workspace: int = _WORKSPACE_MIB) -> PlanOptions:
+def plan_options(cache: Path | None, workspace: int, dla: int | None) -> PlanOptions:
     from catseye.runtime.plan_options import PlanOptions
 
     return PlanOptions(cache=cache, workspace_mib=workspace, dla=dla)
@@ -43,7 +43,7 @@ def build(
         typer.Option(help="Which graph; auto builds what the gate accepted and serves the fastest."),
     ] = "auto",
     cache: Cache = None,
-    workspace: Workspace = _WORKSPACE_MIB,
+    workspace: Workspace = WORKSPACE_MIB,
     dla: Dla = None,
     layers: Annotated[
         Path | None, typer.Option("--layers", help="Write each plan's layers to this file, as JSON.")
@@ -63,7 +63,7 @@ def build(
         return
     from catseye.runtime.build import build as run_build
 
-    options = plan_options(cache, dla, workspace)
+    options = plan_options(cache, workspace, dla)
     with progress_bars() as progress:
         report = run_build(bundle, precision=precision, options=options, layers=layers, progress=progress)
     if as_json:

@@ -11,7 +11,7 @@ import typer
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import CatseyeError
 from catseye.files import write_json
-from catseye.verbs.building import Cache, Dla, plan_options
+from catseye.verbs.building import WORKSPACE_MIB, Cache, Dla, Workspace, plan_options
 from catseye.verbs.options import Engine, Json, Threads, print_json
 
 keys_app = typer.Typer(help="Keys that sign bundles and keys that are trusted.", no_args_is_help=True)
@@ -40,6 +40,7 @@ def verify(
     engine: Engine = "auto",
     threads: Threads = 0,
     cache: Cache = None,
+    workspace: Workspace = WORKSPACE_MIB,
     dla: Dla = None,
     as_json: Json = False,
 ) -> None:
@@ -48,7 +49,11 @@ def verify(
 
     with progress_bars() as progress:
         report = run_verify(
-            bundle, engine=engine, threads=threads, plans=plan_options(cache, dla), progress=progress
+            bundle,
+            engine=engine,
+            threads=threads,
+            plans=plan_options(cache, workspace, dla),
+            progress=progress,
         )
     if as_json:
         print_json({**asdict(report), "passed": bool(report)})
@@ -73,6 +78,7 @@ def run(
     engine: Engine = "auto",
     threads: Threads = 0,
     cache: Cache = None,
+    workspace: Workspace = WORKSPACE_MIB,
     dla: Dla = None,
     as_json: Json = False,
 ) -> None:
@@ -88,7 +94,7 @@ def run(
             calibration=calibration,
             engine=engine,
             threads=threads,
-            plans=plan_options(cache, dla),
+            plans=plan_options(cache, workspace, dla),
             progress=progress,
         )
     if as_json:
@@ -114,6 +120,7 @@ def bench(
     engine: Engine = "auto",
     threads: Threads = 0,
     cache: Cache = None,
+    workspace: Workspace = WORKSPACE_MIB,
     dla: Dla = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the report as JSON to this file.")] = None,
     as_json: Json = False,
@@ -127,7 +134,7 @@ def bench(
             source,
             engine=engine,
             threads=threads,
-            plans=plan_options(cache, dla),
+            plans=plan_options(cache, workspace, dla),
             progress=progress,
         )
     if out is not None:

@@ -71,7 +71,7 @@ class TestRecord:
     @needs_rtx
     def test_is_what_the_installed_bindings_have(self) -> None:
         spec = importlib.util.spec_from_file_location(
-            "record_tensorrt_api", RUNTIME.parents[1] / "scripts" / "tensorrt_api.py"
+            "record_tensorrt_api", Path(__file__).parents[2] / "scripts" / "tensorrt_api.py"
         )
         assert spec is not None and spec.loader is not None
         recorder = importlib.util.module_from_spec(spec)
