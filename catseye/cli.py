@@ -9,6 +9,7 @@ import typer
 
 from catseye.console import configure_logging, describe, error_console, output_console
 from catseye.verbs import (
+    building,
     dataset,
     demonstration,
     deployment,
@@ -48,7 +49,7 @@ for verb in (
     training.export,
     wrapping.wrap,
     deployment.verify,
-    deployment.build,
+    building.build,
     deployment.run,
     deployment.bench,
     demonstration.demo,

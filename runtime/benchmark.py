@@ -26,6 +26,7 @@ from catseye.runtime.fingerprint import Fingerprint
 from catseye.runtime.latency import Latency
 from catseye.runtime.perception import Perception, grouped, infer, prepare
 from catseye.runtime.pipeline import track_video
+from catseye.runtime.plan_options import PlanOptions
 
 SCHEMA_VERSION = "1.0"
 
@@ -99,6 +100,7 @@ def bench(
     *,
     engine: str = "auto",
     threads: int = 0,
+    plans: PlanOptions | None = None,
     calls: int = 200,
     frames: int = 300,
     warm_up: int = 10,
@@ -111,6 +113,7 @@ def bench(
         source: a video file; None renders one of 1280×720 with moving rectangles.
         engine: what executes the graph, see ``load_engine``.
         threads: cores one call of the engine may use on the CPU; 0 takes all.
+        plans: how TensorRT's plans are built and kept, see ``load_engine``.
         calls: of the engine alone.
         frames: of the source at most, taken one at a time, and then again with all stages beside each other.
         warm_up: calls and frames before those that count.
@@ -127,7 +130,7 @@ def bench(
         VideoFile(source).close()
     began = perf_counter()
     opened = open_bundle(bundle)
-    with closing(load_engine(opened, engine=engine, threads=threads)) as runner:
+    with closing(load_engine(opened, engine=engine, threads=threads, plans=plans)) as runner:
         noise = _noise(opened.manifest)
         runner.infer(noise[0])
         cold_start_s = perf_counter() - began

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
@@ -16,7 +16,7 @@ from catseye.capture.sources import Frame
 from catseye.errors import InputError
 from catseye.runtime.bundle import Manifest
 from catseye.runtime.distance import Ranger
-from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
+from catseye.runtime.engines.base import Engine, EngineOutput, Inputs, OverlappingEngine
 from catseye.runtime.network_input import filled, network_input, stacked
 from catseye.runtime.results import FrameResult
 from catseye.runtime.suppression import chosen
@@ -46,7 +46,37 @@ def prepare(frame: Frame, manifest: Manifest) -> Prepared:
 
 def infer(engine: Engine, manifest: Manifest, group: Sequence[Prepared]) -> EngineOutput:
     """Run the engine on up to a batch of frames. A batch that is not full is filled up by its last frame."""
-    return engine.infer(filled(stacked([item.inputs for item in group]), manifest.network.batch))
+    return engine.infer(_batch(manifest, group))
+
+
+def inferred(
+    engine: Engine, manifest: Manifest, groups: Iterable[Sequence[Prepared]]
+) -> Generator[tuple[Sequence[Prepared], EngineOutput], None, None]:
+    """Each group of frames with its outputs; see ``infer``.
+
+    An engine that can overlap calls works on the next group while whoever iterates is busy with this one.
+    """
+    if not isinstance(engine, OverlappingEngine):
+        for group in groups:
+            yield group, infer(engine, manifest, group)
+        return
+    under_way: tuple[Sequence[Prepared], int] | None = None
+    try:
+        for group in groups:
+            number = engine.start(_batch(manifest, group))
+            before, under_way = under_way, (group, number)
+            if before is not None:
+                yield before[0], engine.finish(before[1])
+        if under_way is not None:
+            last, under_way = under_way, None
+            yield last[0], engine.finish(last[1])
+    finally:
+        if under_way is not None:
+            engine.finish(under_way[1])
+
+
+def _batch(manifest: Manifest, group: Sequence[Prepared]) -> Inputs:
+    return filled(stacked([item.inputs for item in group]), manifest.network.batch)
 
 
 def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -22,7 +22,7 @@ from catseye.progress import Progress, silent
 from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine
 from catseye.runtime.latency import Latency
-from catseye.runtime.perception import Perception, Prepared, grouped, infer, prepare
+from catseye.runtime.perception import Perception, Prepared, grouped, inferred, prepare
 from catseye.runtime.results import FrameResult
 from catseye.runtime.threads import ahead, behind
 
@@ -169,11 +169,12 @@ def tracked_frames(
     account = account or Account()
     prepared = _prepared(islice(file.frames(), limit), file, manifest, account)
     with ahead(prepared, depth=_QUEUE, name="decode") as items:
-        for group in grouped(items, manifest.network.batch):
-            output = infer(engine, manifest, group)
-            for row, item in enumerate(group):
-                yield item.frame, perception.see(item, output, row)
-                progress("run", *_position(item.frame, file))
+        groups = grouped(items, manifest.network.batch)
+        with closing(inferred(engine, manifest, groups)) as outputs:
+            for group, output in outputs:
+                for row, item in enumerate(group):
+                    yield item.frame, perception.see(item, output, row)
+                    progress("run", *_position(item.frame, file))
     if account.frames_in == 0:
         raise InputError(file.path, "has no frame that can be decoded", "record or copy it again")
 

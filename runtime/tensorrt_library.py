@@ -1,4 +1,10 @@
-"""Loading a TensorRT, and keeping what it says."""
+"""Loading a TensorRT, and keeping what it says.
+
+Two libraries have the one interface: TensorRT, which builds for the GPU it runs on, and TensorRT for RTX. The
+runtime uses only names that TensorRT 10.3, TensorRT 11.4 and TensorRT for RTX 1.7 all have, with the same
+arguments, so that nothing outside this module asks which one it is; TensorRT for RTX alone can compile
+ahead of time.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +13,16 @@ import importlib
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from catseye.errors import CatseyeError, MissingExtraError
+
+Backend = Literal["tensorrt", "tensorrt-rtx"]
+
+INSTALL = (
+    "TensorRT is not installed; on a Jetson: apt-get install python3-libnvinfer, in a virtual environment "
+    "made with --system-site-packages; on a server: pip install 'catseye[gpu]'"
+)
 
 _RTX_BINDINGS = "tensorrt_rtx_bindings"
 _RTX_CARRIER = "onnxruntime_ep_nv_tensorrt_rtx"
@@ -17,8 +30,25 @@ _RTX_LIBRARIES = ("libcudart.so.*", "libtensorrt_rtx.so.*.*", "libtensorrt_onnxp
 _KEPT_MESSAGES = 50
 
 
+def installed_backend() -> Backend:
+    """TensorRT where it is installed, else TensorRT for RTX.
+
+    Raises:
+        CatseyeError: neither is.
+    """
+    backends: tuple[Backend, ...] = ("tensorrt", "tensorrt-rtx")
+    for backend in backends:
+        if is_installed(backend):
+            return backend
+    raise CatseyeError(INSTALL)
+
+
+def is_installed(backend: Backend) -> bool:
+    return importlib.util.find_spec("tensorrt" if backend == "tensorrt" else _RTX_BINDINGS) is not None
+
+
 @lru_cache(maxsize=2)
-def load_tensorrt(backend: str) -> tuple[Any, Any]:
+def load_tensorrt(backend: Backend) -> tuple[Any, Any]:
     """The bindings' module, and a logger, of which TensorRT takes only one a process.
 
     The logger keeps errors: ``clear()`` forgets them, ``reason()`` gives the first as one line.
@@ -29,11 +59,8 @@ def load_tensorrt(backend: str) -> tuple[Any, Any]:
     """
     if backend == "tensorrt-rtx":
         trt = _load_rtx()
-    elif importlib.util.find_spec("tensorrt") is None:
-        raise CatseyeError(
-            "tensorrt is not installed; on a Jetson: apt-get install python3-libnvinfer, in a virtual "
-            "environment made with --system-site-packages"
-        )
+    elif not is_installed(backend):
+        raise CatseyeError(INSTALL)
     else:
         trt = importlib.import_module("tensorrt")
 

@@ -14,6 +14,7 @@ from catseye.runtime.annotated import AnnotatedVideo
 from catseye.runtime.bundle import open_bundle
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.pipeline import RunSummary, Sink, track_video
+from catseye.runtime.plan_options import PlanOptions
 from catseye.runtime.results import JsonLinesWriter
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def run(
     calibration: str | Path | None = None,
     engine: str = "auto",
     threads: int = 0,
+    plans: PlanOptions | None = None,
     threshold: float | None = None,
     progress: Progress = silent,
 ) -> RunSummary:
@@ -41,6 +43,7 @@ def run(
         calibration: the camera's ``calibration.json``; without it distances in metres are null.
         engine: what executes the graph, see ``load_engine``.
         threads: cores one call of the engine may use on the CPU; 0 takes all.
+        plans: how TensorRT's plans are built and kept, see ``load_engine``.
         threshold: score from which a detection counts as sure of itself; None takes the bundle's.
 
     Interrupted by KeyboardInterrupt, it finishes both files with what is done and raises it again. On any
@@ -60,7 +63,9 @@ def run(
     interrupted: KeyboardInterrupt | None = None
     with ExitStack() as stack:
         file = stack.enter_context(VideoFile(source))
-        runner = stack.enter_context(closing(load_engine(opened, engine=engine, threads=threads)))
+        runner = stack.enter_context(
+            closing(load_engine(opened, engine=engine, threads=threads, plans=plans))
+        )
         sinks: list[Sink] = []
         if jsonl is not None:
             lines = stack.enter_context(JsonLinesWriter(jsonl))

@@ -11,6 +11,7 @@ import typer
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import CatseyeError
 from catseye.files import write_json
+from catseye.verbs.building import WORKSPACE_MIB, Cache, Dla, Workspace, plan_options
 from catseye.verbs.options import Engine, Json, Threads, print_json
 
 keys_app = typer.Typer(help="Keys that sign bundles and keys that are trusted.", no_args_is_help=True)
@@ -38,13 +39,22 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     engine: Engine = "auto",
     threads: Threads = 0,
+    cache: Cache = None,
+    workspace: Workspace = WORKSPACE_MIB,
+    dla: Dla = None,
     as_json: Json = False,
 ) -> None:
     """Signature, schema and proof of a bundle, on this machine."""
     from catseye.runtime.verification import verify as run_verify
 
     with progress_bars() as progress:
-        report = run_verify(bundle, engine=engine, threads=threads, progress=progress)
+        report = run_verify(
+            bundle,
+            engine=engine,
+            threads=threads,
+            plans=plan_options(cache, workspace, dla),
+            progress=progress,
+        )
     if as_json:
         print_json({**asdict(report), "passed": bool(report)})
     else:
@@ -59,34 +69,6 @@ def verify(
         raise CatseyeError(f"{bundle}: differs from its proof in {failed}; do not use it on this machine")
 
 
-def build(
-    bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
-    ahead_of_time: Annotated[
-        bool, typer.Option("--ahead-of-time", help="Compile with no GPU, as a check; nothing is kept.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Compile a bundle's graphs with TensorRT."""
-    from catseye.runtime.build import build as run_build
-
-    with progress_bars() as progress:
-        reports = run_build(bundle, ahead_of_time=ahead_of_time, progress=progress)
-    if as_json:
-        print_json([asdict(report) for report in reports])
-    else:
-        rows = [
-            (
-                f"{report.backend} {report.version}",
-                ", ".join(report.compute_capabilities),
-                report.layers,
-                f"{report.size / 1e6:.1f} MB",
-                f"{report.seconds:.1f} s",
-            )
-            for report in reports
-        ]
-        print_table(str(bundle), ("compiler", "for", "layers", "plan", "took"), rows)
-
-
 def run(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     source: Annotated[Path, typer.Argument(help="Video file.")],
@@ -95,6 +77,9 @@ def run(
     calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
     engine: Engine = "auto",
     threads: Threads = 0,
+    cache: Cache = None,
+    workspace: Workspace = WORKSPACE_MIB,
+    dla: Dla = None,
     as_json: Json = False,
 ) -> None:
     """Detect, track and measure distance."""
@@ -109,6 +94,7 @@ def run(
             calibration=calibration,
             engine=engine,
             threads=threads,
+            plans=plan_options(cache, workspace, dla),
             progress=progress,
         )
     if as_json:
@@ -133,6 +119,9 @@ def bench(
     source: Annotated[Path | None, typer.Argument(help="Video file; without it, a rendered one.")] = None,
     engine: Engine = "auto",
     threads: Threads = 0,
+    cache: Cache = None,
+    workspace: Workspace = WORKSPACE_MIB,
+    dla: Dla = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the report as JSON to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -140,7 +129,14 @@ def bench(
     from catseye.runtime import bench as run_bench
 
     with progress_bars() as progress:
-        report = run_bench(bundle, source, engine=engine, threads=threads, progress=progress)
+        report = run_bench(
+            bundle,
+            source,
+            engine=engine,
+            threads=threads,
+            plans=plan_options(cache, workspace, dla),
+            progress=progress,
+        )
     if out is not None:
         write_json(out, report.to_json())
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,4 +68,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release the device's memory."""
+        ...
+
+
+@runtime_checkable
+class OverlappingEngine(Engine, Protocol):
+    """An engine that works on one call while the next is made ready; two may be under way."""
+
+    def start(self, inputs: Inputs) -> int:
+        """Begin a call; the number is for ``finish``, calls are finished in their order."""
+        ...
+
+    def finish(self, number: int) -> EngineOutput:
+        """Wait for a call's outputs."""
         ...

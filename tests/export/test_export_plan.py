@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import export_onnx
 from catseye.pretrain.detector import DenseOutputs, Detector
-from catseye.runtime.build import build
+from catseye.runtime.build import compile_ahead_of_time
 from catseye.runtime.bundle import Bundle, Colour, Network
 from catseye.runtime.plan import AHEAD_OF_TIME, build_plan
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize("name", ["exported", "exported_nv12"])
 def test_exported_graph_compiles_for_each_gpu(name: str, request: pytest.FixtureRequest) -> None:
     exported: Bundle = request.getfixturevalue(name)
-    reports = build(exported.path, ahead_of_time=True)
+    reports = compile_ahead_of_time(exported.path)
     assert [report.compute_capabilities for report in reports] == [(name,) for name in AHEAD_OF_TIME]
     weights = len(exported.graph())
     for report in reports:

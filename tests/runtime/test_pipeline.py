@@ -259,3 +259,47 @@ def test_the_source_is_never_written_over(bundle: Path, lamps: Path) -> None:
     with pytest.raises(UsageError, match="source"):
         run(bundle, lamps, video=lamps.parent / "." / lamps.name)
     assert lamps.read_bytes() == before
+
+
+class OverlappingEngine(BrightEngine):
+    """Two calls may be under way; it remembers what was asked of it in what order."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(manifest)
+        self.asked: list[str] = []
+        self.under_way: dict[int, Inputs] = {}
+
+    def start(self, inputs: Inputs) -> int:
+        number = self.asked.count("start") % 2
+        self.asked.append("start")
+        self.under_way[number] = inputs
+        assert len(self.under_way) <= 2
+        return number
+
+    def finish(self, number: int) -> EngineOutput:
+        self.asked.append("finish")
+        return self.infer(self.under_way.pop(number))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_engine_that_can_works_ahead_and_changes_nothing(batch: int, lamps: Path) -> None:
+    plain, ahead = BrightEngine(make_manifest(batch=batch)), OverlappingEngine(make_manifest(batch=batch))
+    told = [
+        [(result.frame, result.tracks.ids.tolist(), result.tracks.boxes_xyxy.tolist()) for result in results]
+        for _, results in (track(plain, lamps), track(ahead, lamps))
+    ]
+    assert told[0] == told[1] and len(told[0]) == 40
+    assert ahead.asked[:4] == ["start", "start", "finish", "start"]
+    assert ahead.asked.count("start") == ahead.asked.count("finish") == -(-40 // batch)
+    assert not ahead.under_way
+
+
+def test_a_call_under_way_is_finished_when_the_run_is_left(lamps: Path) -> None:
+    engine = OverlappingEngine(make_manifest())
+
+    def stop(frame: Frame, result: FrameResult) -> None:
+        raise InputError("sink", "is full", "empty it")
+
+    with VideoFile(lamps) as file, pytest.raises(InputError, match="is full"):
+        track_video(engine, engine.manifest, file, threshold=0.4, sinks=[stop])
+    assert not engine.under_way
