@@ -21,7 +21,7 @@ from torch.optim import AdamW, Optimizer
 from catseye.capture.dataset import Dataset
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.files import sha256_of
-from catseye.pretrain.appearance import contrastive_loss, nearest_is_same, read_cells
+from catseye.pretrain.appearance import contrastive_loss, map_of_boxes, nearest_is_same, read_cells
 from catseye.pretrain.appearance_head import AppearanceHead
 from catseye.pretrain.appearance_pictures import save_appearance_pictures
 from catseye.pretrain.appearance_scenes import (
@@ -101,7 +101,8 @@ class AppearanceTraining(nn.Module):
         with torch.autocast(rgb.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             with torch.no_grad():
                 features = self.encoder(rgb)
-            maps = self.head(rgb, features)
+            boxes = map_of_boxes(views.boxes, views.pictures, views.cells, like=features[0])
+            maps = self.head(rgb, features, boxes)
         descriptors = read_cells(maps, views.pictures, views.cells)
         loss = contrastive_loss(descriptors, views.relations, temperature=self.temperature)
         return {"loss": loss, "descriptors": descriptors.detach()}
@@ -176,7 +177,7 @@ def embed(
         scenes = StillScenes(labels, images_folder(labels.path) if images is None else images)
     torch.manual_seed(config.seed)
     dim = start.config.get("embedding_dim", EMBEDDING_DIM)
-    detector.embedding = AppearanceHead(detector.encoder.channels, dim, width)
+    detector.embedding = AppearanceHead(detector.encoder.channels[0], dim, width)
     sampler = ViewSampler(scenes, _draw(config, start, fabric))
     figures = _train(out, identity, fabric, detector, sampler, config, progress)
     info = start.model_copy(

@@ -17,6 +17,7 @@ from catseye.errors import UsageError
 from catseye.runtime import kalman
 from catseye.runtime.association import Index, assign, iou
 
+_GATE = 13.3
 _REMEMBERED = 0.9  # of a track's appearance at each match, the rest is the new one
 
 
@@ -118,6 +119,7 @@ class Tracker:
         min_iou_low: float = 0.4,
         class_penalty: float = 0.2,
         appearance_weight: float = 0.2,
+        min_likeness: float = 0.7,
         measurement_noise: float = 0.07,
         acceleration_noise: float = 0.5,
         initial_rate: float = 1.0,
@@ -131,6 +133,7 @@ class Tracker:
             "min_iou_low": min_iou_low,
             "class_penalty": class_penalty,
             "appearance_weight": appearance_weight,
+            "min_likeness": min_likeness,
         }
         for name, value in unit.items():
             if not 0 <= value <= 1:
@@ -157,6 +160,7 @@ class Tracker:
         self._max_lost_s, self._max_unconfirmed_s = max_lost_s, max_unconfirmed_s
         self._min_iou, self._min_iou_low = min_iou, min_iou_low
         self._class_penalty, self._appearance_weight = class_penalty, appearance_weight
+        self._min_likeness = min_likeness
         self._noise = kalman.Noise(measurement_noise, acceleration_noise, initial_rate)
         self._book: _Book | None = None
         self._time_s: float | None = None
@@ -263,6 +267,13 @@ class Tracker:
                 mixed = (1 - share) * benefit + share * likeness[np.ix_(rows, cols)]
                 benefit = np.where(benefit > 0, mixed, benefit)
             pairs = assign(benefit)
+            match[rows[pairs.rows]] = cols[pairs.cols]
+            free[cols[pairs.cols]] = False
+        if seen.looks.shape[1]:
+            rows, cols = np.flatnonzero(match < 0), np.flatnonzero(free & high)
+            benefit = likeness[np.ix_(rows, cols)] - np.float32(self._min_likeness)
+            far = kalman.surprise(book.state[rows], seen.boxes[cols], self._noise) > _GATE
+            pairs = assign(np.where(far, -1.0, benefit))
             match[rows[pairs.rows]] = cols[pairs.cols]
             free[cols[pairs.cols]] = False
         return match, free

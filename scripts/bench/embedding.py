@@ -153,7 +153,8 @@ def watch(video: Path, taught: Detector, fixed: Detector) -> list[Seen]:
             features = taught.encoder(picture)
             head = taught.head(taught.neck(features))
             maps = {
-                name: of.embeddings_of(picture, features) for name, of in ((TAUGHT, taught), (FIXED, fixed))
+                name: of.embeddings_of(picture, features, head.boxes)
+                for name, of in ((TAUGHT, taught), (FIXED, fixed))
             }
             found = {
                 name: decode(DenseOutputs(head.one_logits, head.boxes, of, torch.empty(0)))
