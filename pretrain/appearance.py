@@ -64,6 +64,19 @@ def cells_at(points: Tensor, *, height: int, width: int) -> Tensor:
     return y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
 
 
+def map_of_boxes(boxes: Tensor, pictures: Tensor, cells: Tensor, *, like: Tensor) -> Tensor:
+    """A map (B, 4, h, w) as large as ``like`` (B, C, h, w), empty but for ``boxes`` (M, 4) at their cells.
+
+    Args:
+        boxes: corners x1 y1 x2 y2.
+        pictures, cells: (M,) where each goes; see ``read_cells``.
+    """
+    count, _, height, width = like.shape
+    rows = torch.zeros(count, height * width, 4, dtype=torch.float32, device=like.device)
+    rows[pictures, cells] = boxes.to(rows)
+    return rows.transpose(1, 2).unflatten(2, (height, width))
+
+
 def read_cells(maps: Tensor, pictures: Tensor, cells: Tensor) -> Tensor:
     """Descriptors (M, E) float32 of unit length at ``cells`` (M,) of ``pictures`` (M,) of maps (B, E, h, w).
 

@@ -21,7 +21,7 @@ from torch.optim import AdamW, Optimizer
 from catseye.capture.dataset import Dataset
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.files import sha256_of
-from catseye.pretrain.appearance import contrastive_loss, nearest_is_same, read_cells
+from catseye.pretrain.appearance import contrastive_loss, map_of_boxes, nearest_is_same, read_cells
 from catseye.pretrain.appearance_head import AppearanceHead
 from catseye.pretrain.appearance_pictures import save_appearance_pictures
 from catseye.pretrain.appearance_scenes import (
@@ -34,6 +34,7 @@ from catseye.pretrain.appearance_scenes import (
 )
 from catseye.pretrain.appearance_views import ViewDraw, Views, ViewSampler
 from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, save_checkpoint
+from catseye.pretrain.colour_shares import COLOURS
 from catseye.pretrain.describing import describe
 from catseye.pretrain.detection_head import NECK_CHANNELS
 from catseye.pretrain.detector import EMBEDDING_DIM, Detector, load_detector
@@ -97,12 +98,15 @@ class AppearanceTraining(nn.Module):
         self.temperature, self.autocast = temperature, autocast
 
     def forward(self, rgb: Tensor, views: Views) -> dict[str, Tensor]:
-        """``loss``, and the ``descriptors`` (M, E) of the boxes, from views (B, 3, H, W) in [0, 1]."""
+        """``loss``, and learned ``descriptors`` (M, E) of the boxes, from views (B, 3, H, W) in [0, 1]."""
         with torch.autocast(rgb.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             with torch.no_grad():
                 features = self.encoder(rgb)
-            maps = self.head(rgb, features)
-        descriptors = read_cells(maps, views.pictures, views.cells)
+            boxes = map_of_boxes(views.boxes, views.pictures, views.cells, like=features[0])
+            maps = self.head(rgb, features, boxes)
+        # By itself: beside the colours, which know most vehicles, what is learned is learned of the odd ones.
+        learned = maps[:, COLOURS:]
+        descriptors = read_cells(learned, views.pictures, views.cells)
         loss = contrastive_loss(descriptors, views.relations, temperature=self.temperature)
         return {"loss": loss, "descriptors": descriptors.detach()}
 
@@ -176,7 +180,7 @@ def embed(
         scenes = StillScenes(labels, images_folder(labels.path) if images is None else images)
     torch.manual_seed(config.seed)
     dim = start.config.get("embedding_dim", EMBEDDING_DIM)
-    detector.embedding = AppearanceHead(detector.encoder.channels, dim, width)
+    detector.embedding = AppearanceHead(detector.encoder.channels[0], dim, width)
     sampler = ViewSampler(scenes, _draw(config, start, fabric))
     figures = _train(out, identity, fabric, detector, sampler, config, progress)
     info = start.model_copy(

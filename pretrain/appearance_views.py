@@ -36,12 +36,14 @@ class Views(NamedTuple):
         rgb: (B, 3, H, W) uint8.
         pictures: (M,) int64, the view that each box is in.
         cells: (M,) int64, the cell of a map at stride 4 to read it at; none twice in a view.
+        boxes: (M, 4) float32 corners x1 y1 x2 y2 in the view's pixels.
         relations: of the boxes.
     """
 
     rgb: Tensor
     pictures: Tensor
     cells: Tensor
+    boxes: Tensor
     relations: Relations
 
 
@@ -118,6 +120,12 @@ class ViewSampler:
                 torch.arange(len(views)), torch.tensor([len(rows) for rows, _ in kept])
             ),
             cells=torch.cat([cells for _, cells in kept]),
+            boxes=torch.cat(
+                [
+                    torch.from_numpy(view.boxes[rows]).float()
+                    for view, (rows, _) in zip(views, kept, strict=True)
+                ]
+            ),
             relations=self.relations(scenes, tracks),
         )
 

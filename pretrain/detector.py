@@ -64,7 +64,7 @@ class Detector(nn.Module):
     Args:
         encoder: the image encoder, pretrained or not.
         classes: names in the order of the class indices.
-        embedding_dim: E, length of the appearance descriptor.
+        embedding_dim: length of the appearance descriptor, or of what is learned of it.
         neck_channels: width of neck and head.
         appearance_width: channels within a taught embedding; None for the projection that needs no teaching.
     """
@@ -88,21 +88,22 @@ class Detector(nn.Module):
         if appearance_width is None:
             self.embedding = Embedding(encoder.channels[_EMBEDDED_LEVEL], embedding_dim)
         else:
-            self.embedding = AppearanceHead(encoder.channels, embedding_dim, appearance_width)
+            self.embedding = AppearanceHead(encoder.channels[0], embedding_dim, appearance_width)
         self.depth = DepthDecoder(encoder.channels)
 
     def forward(self, rgb: Tensor) -> DenseOutputs:
         """Detect in (B, 3, H, W) float RGB in [0, 1]; H and W are multiples of 32."""
         features = self.encoder(rgb)
         head = self.head(self.neck(features))
-        embeddings = self.embeddings_of(rgb, features)
+        embeddings = self.embeddings_of(rgb, features, head.boxes)
         depth = canonical_depth(self.depth(features).inverses[0].float()).squeeze(1)
         return DenseOutputs(head.one_logits.float(), head.boxes, embeddings.float(), depth)
 
-    def embeddings_of(self, rgb: Tensor, features: Sequence[Tensor]) -> Tensor:
-        """Descriptors (B, E, h, w) of pictures (B, 3, H, W) of which the encoder has made ``features``."""
+    def embeddings_of(self, rgb: Tensor, features: Sequence[Tensor], boxes: Tensor) -> Tensor:
+        """Descriptors (B, E, h, w) of pictures (B, 3, H, W), of which the encoder has made ``features`` and
+        the head ``boxes`` (B, 4, h, w)."""
         taught = isinstance(self.embedding, AppearanceHead)
-        maps: Tensor = self.embedding(rgb, features) if taught else self.embedding(features)
+        maps: Tensor = self.embedding(rgb, features, boxes) if taught else self.embedding(features)
         return maps
 
     def training_outputs(self, rgb: Tensor, *, depths: int) -> TrainingOutputs:
@@ -188,7 +189,8 @@ def load_detector(run: str | Path) -> tuple[Detector, CheckpointInfo]:
         detector.load_state_dict(state)
     except RuntimeError as error:
         fault = f"does not fit the detector of its checkpoint.json ({str(error).splitlines()[-1].strip()})"
-        raise InputError(Path(run) / MODEL_FILE, fault, "fine-tune again") from None
+        remedy = "fine-tune again" if info.config.get("appearance_width") is None else "embed again"
+        raise InputError(Path(run) / MODEL_FILE, fault, remedy) from None
     return detector.eval(), info
 
 
