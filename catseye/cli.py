@@ -14,6 +14,7 @@ from catseye.verbs import (
     deployment,
     embedding,
     footage,
+    keys,
     labelling,
     labels,
     recording,
@@ -54,7 +55,7 @@ for verb in (
     demonstration.demo,
 ):
     app.command()(verb)
-app.add_typer(deployment.keys_app, name="keys")
+app.add_typer(keys.keys_app, name="keys")
 app.add_typer(labels.labels_app, name="labels")
 
 
