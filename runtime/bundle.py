@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,13 @@ FRAMES, FRAGMENT, FRAGMENT_FRAMES = "proof/frames.npy", "proof/fragment.mp4", "p
 PARITY = "proof/parity.json"
 
 _MIB = 1 << 20
-_NPY_HEADER = 1024
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '([|<][a-z]\d)', 'fortran_order': False, "
+    rb"'shape': \(([\d, ]{,80})\), \} *\n",
+    re.DOTALL,
+)
+"""All that NumPy writes of a plain array (numpy.lib.format, version 1.0)."""
+_NPY_PREFIX, _NPY_LENGTH_END = 1024, 10
 LIMITS: Mapping[str, int] = {
     MANIFEST: _MIB,
     SIGNATURE: SIGNATURE_BYTES,
@@ -60,7 +67,7 @@ _REMEDY = "copy it again from where it was exported, or export again"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Network(_Part):
@@ -156,6 +163,8 @@ class Manifest(Contract):
         entries: every entry but the manifest and its signature.
     """
 
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
     VERSION: ClassVar[str] = "2.0"
     REMEDY: ClassVar[str] = "export again with this version"
 
@@ -188,6 +197,21 @@ class Manifest(Contract):
     def shapes(self) -> list[Shapes]:
         """What is known of the size of each class, by class index."""
         return [self.sizes.get(name, shapes_of(name)) for name in self.classes]
+
+    def arrays(self) -> dict[str, Value]:
+        """The proof's entries in .npy format: what each must be."""
+        network = self.network
+        frames = (network.height, network.width, 3)
+        return {
+            FRAMES: Value(FRAMES, "uint8", (self.proof_frames, *frames)),
+            FRAGMENT_FRAMES: Value(FRAGMENT_FRAMES, "uint8", (self.fragment_frames, *frames)),
+            **{
+                f"proof/{value.name}.npy": Value(
+                    value.name, value.dtype, (self.proof_frames, *value.shape[1:])
+                )
+                for value in self.interface()[1]
+            },
+        }
 
     def interface(self) -> tuple[Value, tuple[Value, ...]]:
         """The graph's input and its outputs, in order."""
@@ -269,7 +293,7 @@ def write_bundle(path: str | Path, manifest: Manifest, entries: Mapping[str, byt
 
 
 def open_bundle(path: str | Path) -> Bundle:
-    """Read a bundle and check all of it: form, signature, hashes, schema, graphs.
+    """Read a bundle and check all of it: form, signature, hashes, schema, graphs, the proof's arrays.
 
     Raises:
         InputError: the file is absent or no bundle, was altered, is signed by a key that is not trusted here,
@@ -284,6 +308,8 @@ def open_bundle(path: str | Path) -> Bundle:
     _check_entries(path, manifest, entries)
     for precision in manifest.precisions:
         _check_graph(path, manifest, f"{precision}.onnx", entries)
+    for name, value in manifest.arrays().items():
+        parse_array(entries[name], dtype=value.dtype, shape=value.shape, subject=f"{path}: {name}")
     whole = hashlib.sha256()
     for piece in canonical(entries.items()):
         whole.update(piece)
@@ -305,17 +331,15 @@ def parse_array(
     Raises:
         InputError: type, shape or size is another.
     """
-    stream = io.BytesIO(content[:_NPY_HEADER])
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise ValueError
-        found_shape, by_columns, found_dtype = np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, EOFError):
-        raise InputError(subject, "is no array", _REMEDY) from None
-    payload = content[stream.tell() :]
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if (found_shape, found_dtype, by_columns, len(payload)) != (shape, np.dtype(dtype), False, size):
-        raise InputError(subject, f"is no {np.dtype(dtype)} array of shape {shape}", _REMEDY)
+    header = _NPY_HEADER.match(content[:_NPY_PREFIX])
+    if header is None or int.from_bytes(header[1], "little") != header.end() - _NPY_LENGTH_END:
+        raise InputError(subject, "is no array", _REMEDY)
+    payload = content[header.end() :]
+    found_shape = tuple(int(size) for size in header[3].decode().split(",") if size.strip())
+    expected = np.dtype(dtype)
+    found = (found_shape, header[2].decode(), len(payload))
+    if found != (shape, expected.str, math.prod(shape) * expected.itemsize):
+        raise InputError(subject, f"is no {expected} array of shape {shape}", _REMEDY)
     return np.frombuffer(payload, dtype=dtype).reshape(shape)
 
 
