@@ -65,7 +65,9 @@ class Contract(BaseModel):
     def parse(cls, text: str | bytes, *, subject: str | os.PathLike[str]) -> Self:
         """Validate JSON text; ``subject`` is what an error names."""
         try:
-            document = json.loads(text, object_pairs_hook=_unique)
+            # The library would take other encodings too.
+            utf8 = text if isinstance(text, str) else text.decode()
+            document = json.loads(utf8, object_pairs_hook=_unique)
         except _DuplicateError as error:
             raise InputError(subject, f"says {error} twice", cls.REMEDY) from None
         except (ValueError, RecursionError):

@@ -444,6 +444,7 @@ def _split(node: Node) -> list[Tensor]:
     sizes = node.constant_integers(1)
     if sizes is None:
         share = -(-length // node.outputs)
+        _require(node.integer("num_outputs") == node.outputs, x.shape, [node.outputs])
         sizes = [share] * (node.outputs - 1)
         sizes.append(length - sum(sizes))
     _require(len(sizes) == node.outputs and min(sizes) >= 1 and sum(sizes) == length, x.shape, sizes)
@@ -575,9 +576,10 @@ def _quantize(node: Node) -> list[Tensor]:
     x, scale, zero = node.tensor(0), node.tensor(1), node.optional(2)
     _require_type(scale, {x.dtype, FLOAT32})
     _require_channels(node)
-    target = zero.dtype if zero else node.integer("output_dtype", 0) or UINT8
-    if target not in _QUANTISED:
-        raise RefusedMessageError(f"quantises to element type {target}, which is not supported")
+    asked = node.integer("output_dtype", 0)
+    target = zero.dtype if zero else asked or UINT8
+    if target not in _QUANTISED or asked not in {0, target}:
+        raise RefusedMessageError(f"quantises to element type {asked or target}, which is not supported here")
     return [Tensor(target, x.shape)]
 
 

@@ -138,7 +138,7 @@ class Value:
 class GraphSummary:
     """What a model declares: its interface, operator set, bytes of weights, and uses of each operator.
 
-    ``live_bytes`` are those of its weights and values where most of them are needed at once.
+    ``live_bytes`` are those of its weights, inputs and values where most of them are needed at once.
     """
 
     inputs: tuple[Value, ...]
@@ -204,7 +204,12 @@ def _read_model(reader: Reader, data: memoryview) -> GraphSummary:
         outputs=tuple(_value(*found) for found in outputs),
         opset=opset,
         weights_bytes=weights_bytes,
-        live_bytes=_live_bytes(steps, values, [name for name, *_ in outputs], weights_bytes),
+        live_bytes=_live_bytes(
+            steps,
+            values,
+            kept=[name for name, *_ in (*inputs, *outputs)],
+            held=weights_bytes + sum(_size(values[name]) for name, *_ in inputs),
+        ),
         operators=Counter(step.operator for step in steps),
     )
 
@@ -351,18 +356,18 @@ def _require_declared(
             )
 
 
-def _live_bytes(
-    steps: Sequence[_Step], values: Mapping[str, Tensor], outputs: Iterable[str], weights_bytes: int
-) -> int:
-    """Bytes where they are most. What follows from constants alone an engine computes once, and keeps."""
+def _live_bytes(steps: Sequence[_Step], values: Mapping[str, Tensor], kept: Iterable[str], held: int) -> int:
+    """Bytes where they are most: of what stays throughout (``kept`` by name; what is there before the first
+    node is ``held``) and of what a later node still needs. What follows from constants alone an engine
+    computes once and keeps."""
     last = {name: number for number, step in enumerate(steps) for name in (*step.outputs, *step.inputs)}
-    kept = {name for name, tensor in values.items() if tensor.constant} | set(outputs)
-    live = most = weights_bytes
+    staying = {name for name, tensor in values.items() if tensor.constant}.union(kept)
+    live = most = held
     for number, step in enumerate(steps):
         live += sum(_size(values[name]) for name in step.outputs if name)
         most = max(most, live)
         if most > MAX_LIVE_BYTES:
             raise RefusedMessageError(f"needs {most} bytes at once at {step.place}, {MAX_LIVE_BYTES} at most")
         done = {name for name in (*step.outputs, *step.inputs) if name and last[name] == number}
-        live -= sum(_size(values[name]) for name in done - kept)
+        live -= sum(_size(values[name]) for name in done - staying)
     return most

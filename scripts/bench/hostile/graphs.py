@@ -157,7 +157,7 @@ def _structure() -> Iterator[tuple[str, Spoil]]:
             graph = helper.make_graph([node], "g", [], [])
         return graph
 
-    for depth in (1, 10, 40):
+    for depth in (1, 10, 25):
         yield (
             f"graphs {depth} deep",
             lambda m, d=depth: m.graph.node[0].attribute.append(helper.make_attribute("body", deep(d))),
