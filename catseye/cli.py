@@ -15,6 +15,7 @@ from catseye.verbs import (
     deployment,
     embedding,
     footage,
+    keys,
     labelling,
     labels,
     recording,
@@ -55,7 +56,7 @@ for verb in (
     demonstration.demo,
 ):
     app.command()(verb)
-app.add_typer(deployment.keys_app, name="keys")
+app.add_typer(keys.keys_app, name="keys")
 app.add_typer(labels.labels_app, name="labels")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,9 @@ from typing_extensions import Self
 
 from catseye.errors import InputError
 from catseye.files import write_text
+
+_MOST_SHOWN = 200
+"""Characters of a document that an error repeats."""
 
 
 class Contract(BaseModel):
@@ -61,7 +65,11 @@ class Contract(BaseModel):
     def parse(cls, text: str | bytes, *, subject: str | os.PathLike[str]) -> Self:
         """Validate JSON text; ``subject`` is what an error names."""
         try:
-            document = json.loads(text)
+            # The library would take other encodings too.
+            utf8 = text if isinstance(text, str) else text.decode()
+            document = json.loads(utf8, object_pairs_hook=_unique)
+        except _DuplicateError as error:
+            raise InputError(subject, f"says {error} twice", cls.REMEDY) from None
         except (ValueError, RecursionError):
             raise InputError(subject, "is not JSON", cls.REMEDY) from None
         if not isinstance(document, dict):
@@ -71,15 +79,29 @@ class Contract(BaseModel):
             return cls.model_validate(document)
         except ValidationError as error:
             first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
+            field = ".".join(str(part) for part in first["loc"])[:_MOST_SHOWN]
             raise InputError(subject, f"field {field!r}: {first['msg']}", cls.REMEDY) from None
 
 
+class _DuplicateError(Exception):
+    """A JSON object has a key twice; readers differ on which counts."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    document: dict[str, object] = {}
+    for key, value in pairs:
+        if key in document:
+            raise _DuplicateError(repr(key[:_MOST_SHOWN]))
+        document[key] = value
+    return document
+
+
 def _check_version(found: object, known: str, *, subject: str | os.PathLike[str], remedy: str) -> None:
-    major, _, minor = found.partition(".") if isinstance(found, str) else ("", "", "")
-    if not (major.isdigit() and minor.isdigit()):
-        raise InputError(subject, f"field 'schema_version' is {found!r}, not MAJOR.MINOR", remedy)
-    if int(major) > int(known.split(".", maxsplit=1)[0]):
+    parts = re.fullmatch(r"([0-9]{1,6})\.[0-9]{1,6}", found) if isinstance(found, str) else None
+    if parts is None:
+        told = repr(found)[:_MOST_SHOWN]
+        raise InputError(subject, f"field 'schema_version' is {told}, not MAJOR.MINOR", remedy)
+    if int(parts[1]) > int(known.split(".", maxsplit=1)[0]):
         raise InputError(
             subject, f"has schema version {found}, newer than {known}, the one known here", "upgrade catseye"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,13 @@ def fragment_entry(name: str) -> str:
 
 _INPUTS = tuple(name for names in INPUT_NAMES.values() for name in names)
 _MIB = 1 << 20
-_NPY_HEADER = 1024
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '([|<][a-z]\d)', 'fortran_order': False, "
+    rb"'shape': \(([\d, ]{,80})\), \} *\n",
+    re.DOTALL,
+)
+"""All that NumPy writes of a plain array (numpy.lib.format, version 1.0)."""
+_NPY_PREFIX, _NPY_LENGTH_END = 1024, 10
 LIMITS: Mapping[str, int] = {
     MANIFEST: _MIB,
     SIGNATURE: SIGNATURE_BYTES,
@@ -73,7 +80,7 @@ MAX_BATCH = 64
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Colour(_Part):
@@ -194,6 +201,8 @@ class Manifest(Contract):
         entries: every entry but the manifest and its signature.
     """
 
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
     VERSION: ClassVar[str] = "3.0"
     REMEDY: ClassVar[str] = "export again with this version"
 
@@ -228,6 +237,16 @@ class Manifest(Contract):
     def shapes(self) -> list[Shapes]:
         """What is known of the size of each class, by class index."""
         return [self.sizes.get(name, shapes_of(name)) for name in self.classes]
+
+    def arrays(self) -> dict[str, Value]:
+        """The proof's entries in .npy format: what each must be."""
+        inputs, outputs = self.interface()
+        held = {array_entry(value.name): (value, self.proof_frames) for value in (*inputs, *outputs)}
+        held |= {fragment_entry(value.name): (value, self.fragment_frames) for value in inputs}
+        return {
+            entry: Value(value.name, value.dtype, (count, *value.shape[1:]))
+            for entry, (value, count) in held.items()
+        }
 
     def interface(self) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
         """The graph's inputs and its outputs, in order."""
@@ -308,7 +327,7 @@ def write_bundle(path: str | Path, manifest: Manifest, entries: Mapping[str, byt
 
 
 def open_bundle(path: str | Path) -> Bundle:
-    """Read a bundle and check all of it: form, signature, hashes, schema, graphs.
+    """Read a bundle and check all of it: form, signature, hashes, schema, graphs, the proof's arrays.
 
     Raises:
         InputError: the file is absent or no bundle, was altered, is signed by a key that is not trusted here,
@@ -324,6 +343,8 @@ def open_bundle(path: str | Path) -> Bundle:
     _check_entries(path, manifest, entries)
     for precision in manifest.precisions:
         _check_graph(path, manifest, f"{precision}.onnx", entries)
+    for name, value in manifest.arrays().items():
+        parse_array(entries[name], dtype=value.dtype, shape=value.shape, subject=f"{path}: {name}")
     whole = hashlib.sha256()
     for piece in canonical(entries.items()):
         whole.update(piece)
@@ -345,26 +366,22 @@ def parse_array(
     Raises:
         InputError: type, shape or size is another.
     """
-    stream = io.BytesIO(content[:_NPY_HEADER])
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise ValueError
-        found_shape, by_columns, found_dtype = np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, EOFError):
-        raise InputError(subject, "is no array", _REMEDY) from None
-    payload = content[stream.tell() :]
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if (found_shape, found_dtype, by_columns, len(payload)) != (shape, np.dtype(dtype), False, size):
-        raise InputError(subject, f"is no {np.dtype(dtype)} array of shape {shape}", _REMEDY)
+    header = _NPY_HEADER.match(content[:_NPY_PREFIX])
+    if header is None or int.from_bytes(header[1], "little") != header.end() - _NPY_LENGTH_END:
+        raise InputError(subject, "is no array", _REMEDY)
+    payload = content[header.end() :]
+    found_shape = tuple(int(size) for size in header[3].decode().split(",") if size.strip())
+    expected = np.dtype(dtype)
+    found = (found_shape, header[2].decode(), len(payload))
+    if found != (shape, expected.str, math.prod(shape) * expected.itemsize):
+        raise InputError(subject, f"is no {expected} array of shape {shape}", _REMEDY)
     return np.frombuffer(payload, dtype=dtype).reshape(shape)
 
 
 def _check_entries(path: Path, manifest: Manifest, entries: Mapping[str, memoryview]) -> None:
     named = set(entries) - {MANIFEST, SIGNATURE}
     graphs = {f"{precision}.onnx" for precision in manifest.precisions}
-    inputs, outputs = manifest.interface()
-    proof = {array_entry(value.name) for value in (*inputs, *outputs)}
-    proof |= {fragment_entry(value.name) for value in inputs}
+    proof = set(manifest.arrays())
     for name in sorted(proof - named):
         raise InputError(path, f"lacks {name}", _REMEDY)
     if named != set(manifest.entries) or named & _BY_MANIFEST != graphs | proof:

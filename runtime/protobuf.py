@@ -14,7 +14,7 @@ MAX_FIELDS = 300_000
 
 _VARINT_BYTES = 10
 _BYTES = 2
-_WIRE_TYPES = {"int": 0, "bytes": _BYTES, "float": 5}
+_WIRE_TYPES = {"int": 0, "bytes": _BYTES, "text": _BYTES, "float": 5}
 _FIXED_SIZES = {1: 8, 5: 4}
 
 
@@ -24,7 +24,10 @@ class RefusedMessageError(ValueError):
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a message: ``kind`` is ``int``, ``float`` or ``bytes``, or says why the field is refused."""
+    """A field of a message: ``kind`` is ``int``, ``float``, ``text`` or ``bytes``, or says why it is refused.
+
+    Only integers and bytes may be repeated.
+    """
 
     name: str
     kind: str
@@ -33,8 +36,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Message:
-    """The fields found. Strings and sub-messages are ``bytes``; floats are not kept."""
+    """The fields found. Texts and sub-messages are views; of floats only their presence is kept."""
 
+    present: frozenset[str]
     ints: Mapping[str, list[int]]
     views: Mapping[str, list[memoryview]]
 
@@ -45,11 +49,23 @@ class Message:
         return self.views.get(name, [memoryview(b"")])[0]
 
     def text(self, name: str) -> str:
+        """A name, see ``decode``."""
         return decode(self.view(name))
 
 
 def decode(content: memoryview) -> str:
-    return bytes(content).decode("utf-8", "replace")
+    """A name that every reader takes for the same: UTF-8, and printable, since some end at a zero.
+
+    Raises:
+        RefusedMessageError: it is not.
+    """
+    try:
+        text = bytes(content).decode()
+    except UnicodeDecodeError:
+        raise RefusedMessageError("has a name that is not UTF-8") from None
+    if not text.isprintable():
+        raise RefusedMessageError(f"has a name of what cannot be printed, {text!r}")
+    return text
 
 
 class Reader:
@@ -67,7 +83,7 @@ class Reader:
         """
         ints: dict[str, list[int]] = {}
         views: dict[str, list[memoryview]] = {}
-        met = set()
+        met: set[str] = set()
         for number, wire, value, content in self._wire(data, place):
             field = fields.get(number)
             if field is None:
@@ -77,14 +93,16 @@ class Reader:
             if field.name in met and not field.many:
                 raise RefusedMessageError(f"{place} has {field.name!r} twice")
             met.add(field.name)
-            packed = field.many and wire == _BYTES != _WIRE_TYPES[field.kind]
+            packed = field.many and field.kind == "int" and wire == _BYTES
             if wire != _WIRE_TYPES[field.kind] and not packed:
                 raise RefusedMessageError(f"{place} has {field.name!r} in an encoding that does not fit")
-            if field.kind == "bytes":
-                views.setdefault(field.name, []).append(content)
-            elif field.kind == "int":
+            if field.kind == "int":
                 ints.setdefault(field.name, []).extend(self._packed(content, place) if packed else [value])
-        return Message(ints, views)
+            elif wire == _BYTES:
+                if field.kind == "text":
+                    _require_text(content, f"{place} has {field.name!r}")
+                views.setdefault(field.name, []).append(content)
+        return Message(frozenset(met), ints, views)
 
     def _wire(self, data: memoryview, place: str) -> Iterator[tuple[int, int, int, memoryview]]:
         """Field number, wire type, and its integer or its bytes, in turn."""
@@ -125,3 +143,10 @@ class Reader:
                 value &= (1 << 64) - 1
                 return value - (1 << 64) if value >> 63 else value, offset + index + 1
         raise RefusedMessageError(f"{place} is malformed or cut off")
+
+
+def _require_text(content: memoryview, place: str) -> None:
+    try:
+        str(content, "utf-8")
+    except UnicodeDecodeError:
+        raise RefusedMessageError(f"{place} that is not UTF-8") from None

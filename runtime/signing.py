@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from catseye.errors import CatseyeError, InputError
+from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.files import replacing, write_bytes
 
 SIGNATURE_BYTES = 96
@@ -29,6 +30,26 @@ SIGNATURE_BYTES = 96
 
 _PUBLIC_BYTES = 32
 _OTHERS_MAY = 0o077
+
+_PRIME = 2**255 - 19
+_EIGHTH = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+_SMALL_ORDER = frozenset({0, 1, _PRIME - 1, _PRIME, _PRIME + 1, _EIGHTH, _PRIME - _EIGHTH})
+"""The y of every encoding of a point of order 1, 2, 4 or 8: for such keys anyone can sign."""
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """A key that this machine knows.
+
+    Args:
+        id: what bundles and messages call it.
+        trusted: whether bundles that it signed open here.
+        signs: whether it is the one that this machine signs with.
+    """
+
+    id: str
+    trusted: bool
+    signs: bool
 
 
 def key_home() -> Path:
@@ -51,13 +72,63 @@ def new_key() -> str:
     return _key_id(_make(path).public_key())
 
 
-def trust(path: str | Path) -> str:
+def trust(path: str | Path, *, only: bool = False) -> str:
     """Trust the public key in a PEM file from now on; return its id.
 
+    Args:
+        only: distrust every other key, which is how a vehicle takes bundles from its fleet alone.
+
     Raises:
-        InputError: the file is absent or holds no Ed25519 public key.
+        InputError: the file is absent or holds no Ed25519 public key, or one for which anyone can sign.
     """
-    return _trust(_read_public(Path(path)))
+    key = _trust(_read_public(Path(path)))
+    if only:
+        for file, other in _trusted_files():
+            if _key_id(other) != key:
+                file.unlink()
+    return key
+
+
+def distrust(key: str) -> None:
+    """Trust a key no longer.
+
+    Raises:
+        UsageError: no trusted key has this id.
+    """
+    files = [file for file, found in _trusted_files() if _key_id(found) == key]
+    if not files:
+        raise UsageError(f"key {key!r}: choose from {', '.join(trusted_keys()) or 'none, none is trusted'}")
+    for file in files:
+        file.unlink()
+
+
+def known_keys() -> list[KnownKey]:
+    """The signing key, where there is one, and all that are trusted.
+
+    Raises:
+        InputError: a key's file is damaged.
+    """
+    path, trusted = _signing_path(), trusted_keys()
+    own = _key_id(_read_private(path).public_key()) if path.exists() else None
+    ids = sorted({*trusted, *([own] if own else [])})
+    return [KnownKey(key, key in trusted, key == own) for key in ids]
+
+
+def public_key(key: str | None = None) -> str:
+    """A key's public half as PEM text, for another machine to trust: a trusted one's, or this machine's own.
+
+    Raises:
+        UsageError: there is no such key.
+    """
+    if key is None:
+        path = _signing_path()
+        if not path.exists():
+            raise UsageError("this machine has no signing key; make one with: catseye keys new")
+        return _pem(_read_private(path).public_key()).decode()
+    trusted = trusted_keys()
+    if key not in trusted:
+        raise UsageError(f"key {key!r}: choose from {', '.join(trusted) or 'none, none is trusted'}")
+    return _pem(trusted[key]).decode()
 
 
 def trusted_keys() -> dict[str, Ed25519PublicKey]:
@@ -66,9 +137,7 @@ def trusted_keys() -> dict[str, Ed25519PublicKey]:
     Raises:
         InputError: a file among them is no Ed25519 public key.
     """
-    files = sorted(path for path in _trusted_folder().glob("*.pub") if not path.name.startswith("."))
-    keys = (_read_public(path) for path in files)
-    return {_key_id(key): key for key in keys}
+    return {_key_id(key): key for _, key in _trusted_files()}
 
 
 def sign(message: bytes) -> bytes:
@@ -96,7 +165,8 @@ def check_signature(message: bytes, signature: bytes, *, subject: str | Path) ->
         raise InputError(
             subject,
             f"is signed by key {public}, which is not trusted on this machine, or it was altered",
-            f"put the signer's {public}.pub into {_trusted_folder()} if it should be trusted",
+            f"if it should be, save what `catseye keys show` prints where it was signed as {public}.pub, "
+            f"and run here: catseye keys trust {public}.pub",
         )
     try:
         key.verify(signature[_PUBLIC_BYTES:], message)
@@ -128,9 +198,13 @@ def _make(path: Path) -> Ed25519PrivateKey:
 
 
 def _trust(key: Ed25519PublicKey) -> str:
-    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    write_bytes(_trusted_folder() / f"{_key_id(key)}.pub", pem)
+    write_bytes(_trusted_folder() / f"{_key_id(key)}.pub", _pem(key))
     return _key_id(key)
+
+
+def _trusted_files() -> list[tuple[Path, Ed25519PublicKey]]:
+    files = sorted(path for path in _trusted_folder().glob("*.pub") if not path.name.startswith("."))
+    return [(file, _read_public(file)) for file in files]
 
 
 def _read_private(path: Path) -> Ed25519PrivateKey:
@@ -155,7 +229,13 @@ def _read_public(path: Path) -> Ed25519PublicKey:
         raise InputError(path, f"is no public key ({error})", remedy) from None
     if not isinstance(key, Ed25519PublicKey):
         raise InputError(path, "is no Ed25519 public key", remedy)
+    if int.from_bytes(_raw(key), "little") % (1 << 255) in _SMALL_ORDER:
+        raise InputError(path, "is a key for which anyone can sign", remedy)
     return key
+
+
+def _pem(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _raw(key: Ed25519PublicKey) -> bytes:

@@ -8,31 +8,11 @@ from typing import Annotated
 
 import typer
 
-from catseye.console import output_console, print_table, progress_bars
+from catseye.console import print_table, progress_bars
 from catseye.errors import CatseyeError
 from catseye.files import write_json
 from catseye.verbs.building import WORKSPACE_MIB, Cache, Dla, Workspace, plan_options
 from catseye.verbs.options import Engine, Json, Threads, print_json
-
-keys_app = typer.Typer(help="Keys that sign bundles and keys that are trusted.", no_args_is_help=True)
-
-
-@keys_app.command("new")
-def keys_new() -> None:
-    """Make a signing key pair and trust its public half on this machine."""
-    from catseye.runtime.signing import new_key
-
-    output_console.print(f"new signing key {new_key()}")
-
-
-@keys_app.command("trust")
-def keys_trust(
-    public_key: Annotated[Path, typer.Argument(help="Public half of the key, as `keys new` wrote it.")],
-) -> None:
-    """Trust bundles that someone else's key signed."""
-    from catseye.runtime.signing import trust
-
-    output_console.print(f"trusted {trust(public_key)}")
 
 
 def verify(

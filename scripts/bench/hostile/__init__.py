@@ -1,0 +1,1 @@
+"""Bundles that are to be refused."""
