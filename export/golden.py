@@ -11,13 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from catseye.capture.geometry import Fit, Image, letterbox, planes_to_network
+from catseye.capture.geometry import Fit, Image, letterbox, planes_to_network, rgb_to_network
 from catseye.capture.sources import VideoFile
 from catseye.capture.writer import VideoWriter
-from catseye.errors import InputError
+from catseye.errors import CatseyeError, InputError
 from catseye.runtime.proof import decode_fragment
 
 _SPACING = 20
+_FLAT_SIDE, _FLAT_LEVELS, _MOST_OFF = 9, 16, 0.5
 _FRAGMENT_FRAMES = 4
 _FRAGMENT_FPS = 25
 
@@ -43,12 +44,24 @@ def golden_frames(
 
 
 def proof_fragment(*, width: int, height: int, fit: Fit = "centre") -> tuple[bytes, Image]:
-    """The video that ``write_fragment`` writes, and its frames (T, H, W, 3) as network input."""
+    """The video that ``write_fragment`` writes, and its frames (T, H, W, 3) as network input.
+
+    Raises:
+        CatseyeError: what is decoded here is not what was drawn. Else a fault that export and vehicle share
+            would prove itself right.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fragment.mp4"
         write_fragment(path, width=width, height=height)
         video = path.read_bytes()
-    return video, np.stack(list(decode_fragment(video, width=width, height=height, fit=fit)))
+    found = np.stack(list(decode_fragment(video, width=width, height=height, fit=fit)))
+    off = _levels_off(found, width=width, height=height, fit=fit)
+    if not off <= _MOST_OFF:
+        raise CatseyeError(
+            f"the proof's video does not come back as it was drawn: where it is flat its colours are "
+            f"{off:.2g} levels off, {_MOST_OFF} at most; nothing was written"
+        )
+    return video, found
 
 
 def write_fragment(path: str | Path, *, width: int, height: int) -> None:
@@ -57,7 +70,7 @@ def write_fragment(path: str | Path, *, width: int, height: int) -> None:
     Its colours are saturated and its aspect is not the network's, so that a wrong colour matrix, range,
     resize or letterbox shows. ``width`` and ``height`` are the network's, and the card is larger.
     """
-    size = (2 * width, 2 * (height * 5 // 4))
+    size = _card_size(width, height)
     with VideoWriter(
         path,
         width=size[0],
@@ -67,7 +80,7 @@ def write_fragment(path: str | Path, *, width: int, height: int) -> None:
         crf=12,
     ) as writer:
         for index in range(_FRAGMENT_FRAMES):
-            writer.write_rgb(_test_card(*size, shift=8 * index), pts=index)
+            writer.write_rgb(_test_card(*size, index), pts=index)
 
 
 def _spaced(video: Path, count: int, *, width: int, height: int, fit: Fit) -> list[Image]:
@@ -97,9 +110,13 @@ def _noise(count: int, *, width: int, height: int, seed: int) -> Image:
     return np.clip(128 + 40 * total, 0, 255).astype(np.uint8)
 
 
-def _test_card(width: int, height: int, *, shift: int) -> Image:
-    """Bars of the eight corners of the colour cube above a grey ramp, displaced by ``shift`` pixels."""
-    columns = (np.arange(width) + shift) % width
+def _card_size(width: int, height: int) -> tuple[int, int]:
+    return 2 * width, 2 * (height * 5 // 4)
+
+
+def _test_card(width: int, height: int, index: int) -> Image:
+    """Bars of the eight corners of the colour cube above a grey ramp, which move on by 8 pixels a frame."""
+    columns = (np.arange(width) + 8 * index) % width
     bar = columns * 8 // width
     bars = np.stack([bar & 1, bar >> 1 & 1, bar >> 2 & 1], axis=-1) * 255
     ramp = np.repeat((columns * 255 // (width - 1))[:, None], 3, axis=1)
@@ -107,3 +124,19 @@ def _test_card(width: int, height: int, *, shift: int) -> Image:
     card[: height * 2 // 3] = bars
     card[height * 2 // 3 :] = ramp
     return card
+
+
+def _levels_off(found: Image, *, width: int, height: int, fit: Fit) -> float:
+    """How far decoded frames are from the cards as drawn, in levels: the mean over where these are flat.
+
+    4:2:0 and coding blur every edge. Infinite where frames are missing.
+    """
+    size = _card_size(width, height)
+    box = letterbox(*size, width, height, fit)
+    drawn = np.stack([rgb_to_network(_test_card(*size, index), box) for index in range(_FRAGMENT_FRAMES)])
+    if found.shape != drawn.shape:
+        return float("inf")
+    around = np.ones((_FLAT_SIDE, _FLAT_SIDE), np.uint8)
+    spread = np.stack([cv2.dilate(card, around) - cv2.erode(card, around) for card in drawn])
+    flat = spread.max(axis=-1) <= _FLAT_LEVELS
+    return float(np.abs(found.astype(np.int16) - drawn)[flat].mean())

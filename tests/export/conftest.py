@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from catseye.capture.geometry import letterbox, rgb_to_network
+from catseye.capture.ingestion import ingest
 from catseye.export.bundling import export
 from catseye.export.golden import golden_frames
+from catseye.export.held_out import HeldOut, HeldOutFrames, read_held_out
+from catseye.picture_files import read_rgb
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
 from catseye.runtime.bundle import Bundle
+from catseye.runtime.engines.load import load_engine
 
 WIDTH, HEIGHT = 96, 64
 
@@ -51,3 +58,43 @@ def run_folder(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def exported(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return export(run_folder, tmp_path_factory.mktemp("exported") / "small.catseye", top_k=20)
+
+
+@pytest.fixture(scope="session")
+def held_out(exported: Bundle, road_world: Path, tmp_path_factory: pytest.TempPathFactory) -> HeldOut:
+    """A rendered world with its truth, and labels that say what the exported network finds in its stills, so
+    that this untrained network has an AP of 1 to lose."""
+    folder = tmp_path_factory.mktemp("held-out")
+    videos = sorted(road_world.glob("*.mp4"))
+    dataset = ingest(videos, folder / "dataset", holdout=videos, width=WIDTH, height=HEIGHT, jobs=1)
+    engine = load_engine(exported, threads=1)
+    found, boxes = [], []
+    for path in sorted((road_world / "images").glob("*.jpg")):
+        rgb = read_rgb(path)
+        assert rgb is not None
+        box = letterbox(rgb.shape[1], rgb.shape[0], WIDTH, HEIGHT)
+        output = engine.infer(rgb_to_network(rgb, box)[None])
+        found.append(
+            {"id": len(found), "file_name": path.name, "width": box.source_width, "height": box.source_height}
+        )
+        boxes.append((box.boxes_to_source(output.boxes[0]), output.scores[0], output.classes[0]))
+    least = np.quantile([scores for _, scores, _ in boxes], 0.7)
+    annotations = [
+        {"image_id": number, "category_id": int(kind), "bbox": [*corners[:2], *(corners[2:] - corners[:2])]}
+        for number, each in enumerate(boxes)
+        for corners, score, kind in zip(*each, strict=True)
+        if score >= least and (corners[2:] - corners[:2]).min() >= 1
+    ]
+    document = {
+        "images": found,
+        "annotations": [{**each, "id": number, "iscrowd": 0} for number, each in enumerate(annotations)],
+        "categories": [{"id": 0, "name": "car"}, {"id": 1, "name": "truck"}],
+    }
+    labels = folder / "labels.json"
+    labels.write_text(json.dumps(document, default=float))
+    return HeldOut(labels=labels, images=road_world / "images", dataset=dataset.url, most_frames=96)
+
+
+@pytest.fixture(scope="session")
+def held_out_frames(held_out: HeldOut, exported: Bundle) -> HeldOutFrames:
+    return read_held_out(held_out, exported.manifest)
