@@ -54,6 +54,13 @@ def only_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
     return model
 
 
+def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with the shape and type of every tensor, in place of what it said of them."""
+    model = copy.deepcopy(model)
+    del model.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+
+
 def checked(model: onnx.ModelProto, *, subject: str) -> bytes:
     """Serialise a model that both ONNX's checker and our own reader accept.
 
