@@ -51,7 +51,7 @@ class FloatSearch:
 
 
 def back_to_float(
-    order: Sequence[str],
+    order: Callable[[], Sequence[str]],
     *,
     make: Make,
     measure: Measure,
@@ -66,39 +66,32 @@ def back_to_float(
     loses less is taken for granted in choosing what to try, never in what is returned: that was measured.
 
     Args:
-        order: layers, the most sensitive first.
+        order: gives the layers, the most sensitive first; asked for only where moving none is not enough.
         make, measure, judge: what gives a graph, its figures, and whether they keep the budget.
         most: layers beyond which the precision is given up, since it would gain too little; None for all.
     """
-    most = len(order) if most is None else min(most, len(order))
-    steps = 2 * max(1, most).bit_length() + 1
     measured = 0
 
-    def attempt(count: int) -> Attempt:
+    def attempt(moved: Sequence[str]) -> Attempt:
         nonlocal measured
-        moved = tuple(order[:count])
         graph = make(moved)
         figures = measure(graph)
         measured += 1
-        progress("layers back to float", min(measured, steps), steps)
-        return Attempt(moved, graph, figures, judge(figures))
+        progress("graphs measured", measured, measured)
+        return Attempt(tuple(moved), graph, figures, judge(figures))
 
-    best = attempt(0)
-    failed = 0
-    while not best.judgement and failed < most:
-        count = min(max(1, 2 * failed), most)
-        best = attempt(count)
-        if not best.judgement:
-            failed = count
+    best = attempt(())
     if not best.judgement:
-        reason = f"{best.judgement.reason}, with {len(best.moved)} layers back in float"
-        return FloatSearch(best, measured, reason)
-    while len(best.moved) - failed > 1:
-        middle = attempt((failed + len(best.moved)) // 2)
-        if middle.judgement:
-            best = middle
-        else:
-            failed = len(middle.moved)
-    progress("layers back to float", steps, steps)
-    moved = f", with {len(best.moved)} layers back in float" if best.moved else ""
+        layers = order()[:most]
+        failed = 0
+        while not best.judgement and failed < len(layers):
+            best = attempt(layers[: max(1, 2 * failed)])
+            failed = failed if best.judgement else len(best.moved)
+        while best.judgement and len(best.moved) - failed > 1:
+            middle = attempt(layers[: (failed + len(best.moved)) // 2])
+            if middle.judgement:
+                best = middle
+            else:
+                failed = len(middle.moved)
+    moved = f"; {len(best.moved)} layers are back in float" if best.moved else ""
     return FloatSearch(best, measured, f"{best.judgement.reason}{moved}")

@@ -40,7 +40,9 @@ def quantised_tensors(graph: bytes, *, float_nodes: frozenset[str] = frozenset()
     return tuple(_tensors(index, _chosen(index, float_nodes)))
 
 
-def quantise(graph: bytes, ranges: Mapping[str, float], *, float_nodes: frozenset[str] = frozenset()) -> bytes:
+def quantise(
+    graph: bytes, ranges: Mapping[str, float], *, float_nodes: frozenset[str] = frozenset()
+) -> bytes:
     """Convert a serialised float32 model, its batch normalisation folded; inputs and outputs keep their types.
 
     Args:
@@ -123,25 +125,19 @@ def _residual(index: GraphIndex, node: NodeProto, layers: set[str]) -> str | Non
     return None
 
 
-def _pair(
-    maker: str, name: str, largest: float, constants: list[TensorProto]
-) -> tuple[NodeProto, NodeProto]:
+def _pair(maker: str, name: str, largest: float, constants: list[TensorProto]) -> tuple[NodeProto, NodeProto]:
     """Quantise and restore an activation by one scale."""
     parameters = _parameters(name, _scales(np.array(largest)), constants)
     levels = f"{name}:levels"
     return (
-        helper.make_node(
-            "QuantizeLinear", [name, *parameters], [levels], name=f"{maker}/QuantizeLinear"
-        ),
+        helper.make_node("QuantizeLinear", [name, *parameters], [levels], name=f"{maker}/QuantizeLinear"),
         helper.make_node(
             "DequantizeLinear", [levels, *parameters], [_restored(name)], name=f"{maker}/DequantizeLinear"
         ),
     )
 
 
-def _weights(
-    layer: NodeProto, weight: TensorProto, constants: list[TensorProto]
-) -> tuple[NodeProto, str]:
+def _weights(layer: NodeProto, weight: TensorProto, constants: list[TensorProto]) -> tuple[NodeProto, str]:
     """Store weights (out, in, h, w) as int8 with a scale a channel; return what restores them, and as what."""
     values = numpy_helper.to_array(weight)
     scales = _scales(np.abs(values).max(axis=(1, 2, 3)))

@@ -26,7 +26,7 @@ def search(needed: int, *, most: int | None = None, order: Sequence[str] = LAYER
         return Judgement(figures.values["ap50"] >= needed, f"{figures.values['ap50']:.0f} of {needed}")
 
     return back_to_float(
-        order, make=lambda moved: " ".join(moved).encode(), measure=measure, judge=judge, most=most
+        lambda: order, make=lambda moved: " ".join(moved).encode(), measure=measure, judge=judge, most=most
     )
 
 
@@ -38,7 +38,7 @@ def test_the_fewest_layers_are_found_in_few_measurements(needed: int) -> None:
     assert found.best.graph == " ".join(LAYERS[:needed]).encode()
     assert found.measured <= 2 + 2 * log2(max(1, needed)) + 1
     assert found.reason == (
-        f"{needed} of {needed}" + (f", with {needed} layers back in float" if needed else "")
+        f"{needed} of {needed}" + (f"; {needed} layers are back in float" if needed else "")
     )
 
 
@@ -46,8 +46,19 @@ def test_it_is_given_up_with_a_reason() -> None:
     found = search(21, most=20)
     assert not found
     assert len(found.best.moved) == 20
-    assert found.reason == "20 of 21, with 20 layers back in float"
+    assert found.reason == "20 of 21; 20 layers are back in float"
     assert not search(41)
+
+
+def test_sensitivity_is_not_measured_in_vain() -> None:
+    def never() -> Sequence[str]:
+        raise AssertionError
+
+    found = back_to_float(
+        never, make=lambda _: b"", measure=lambda _: TaskFigures(), judge=lambda _: Judgement(True, "kept")
+    )
+    assert found
+    assert found.measured == 1
 
 
 def test_no_layer_can_be_moved() -> None:
@@ -66,6 +77,8 @@ def test_what_is_returned_was_measured_good_even_where_more_float_is_worse() -> 
         seen.append(len(graph))
         return TaskFigures({"ap50": float(len(graph))})
 
-    found = back_to_float("abcdefgh", make=lambda m: "".join(m).encode(), measure=measure, judge=judge)
+    found = back_to_float(
+        lambda: "abcdefgh", make=lambda m: "".join(m).encode(), measure=measure, judge=judge
+    )
     assert len(found.best.moved) in good
     assert found.measured == len(seen)

@@ -1,0 +1,162 @@
+"""A lower precision on its way into a bundle: converted, measured, and layer by layer back to float if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from catseye.capture.geometry import Image
+from catseye.errors import CatseyeError
+from catseye.export.activation_ranges import cut_off, largest_magnitudes, observe
+from catseye.export.back_to_float import FloatSearch, back_to_float
+from catseye.export.gate import Budget, Judgement, judge
+from catseye.export.half import to_half
+from catseye.export.held_out import HeldOutFrames
+from catseye.export.onnx_export import ExportedGraph
+from catseye.export.precisions import CUT
+from catseye.export.quantise import quantisable_layers, quantise, quantised_tensors
+from catseye.export.sensitivity import by_sensitivity
+from catseye.export.task_figures import TaskFigures, Watched, figures_of, task_figures, watch
+from catseye.pretrain.detection_metrics import average_precision
+from catseye.pretrain.detector import Detector
+from catseye.pretrain.prediction import predict
+from catseye.progress import Progress, silent
+from catseye.runtime.bundle import Manifest
+from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.precision import Precision
+
+MOST_FLOAT = 0.5
+"""The share of layers in float from which int8 is given up: it would gain too little."""
+
+_SENSITIVITY_FRAMES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """What precisions are held to.
+
+    Args:
+        manifest: of the bundle to be.
+        frames: that were kept out of training.
+        reference: what the float32 graph gives for them, and ``figures`` how good that is.
+        budget: what may be lost of it.
+        threads: cores that one call may use; 0 takes all.
+    """
+
+    manifest: Manifest
+    frames: HeldOutFrames
+    reference: Watched
+    figures: TaskFigures
+    budget: Budget
+    threads: int = 0
+
+    def measure(self, graph: bytes, *, progress: Progress = silent) -> TaskFigures:
+        """The figures of a graph on ONNX Runtime."""
+        engine = OnnxRuntimeEngine(graph, threads=self.threads)
+        found = task_figures(
+            engine, self.manifest, self.frames, reference=self.reference, progress=progress
+        )
+        engine.close()
+        return found
+
+    def judge(self, figures: TaskFigures) -> Judgement:
+        """Hold figures to those of float32."""
+        return judge(self.figures, figures, self.budget)
+
+
+def open_gate(
+    graph: bytes,
+    manifest: Manifest,
+    frames: HeldOutFrames,
+    budget: Budget,
+    *,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> Gate:
+    """Measure the float32 graph that all others are held to."""
+    engine = OnnxRuntimeEngine(graph, threads=threads)
+    reference = watch(engine, manifest, frames, progress=progress)
+    engine.close()
+    return Gate(manifest, frames, reference, figures_of(reference, manifest, frames), budget, threads)
+
+
+def require_trained_figures(gate: Gate, detector: Detector, pictures: Sequence[Image], *, top_k: int) -> None:
+    """Hold the float32 graph to what the trained network finds in the very pictures, by the way that training
+    has them: all that lies between a picture and a box in it is proven, not the graph alone.
+
+    Args:
+        pictures: the held-out stills (H, W, 3) uint8 as they were read.
+
+    Raises:
+        CatseyeError: the graph, or what its manifest says of its input, loses more than the budget.
+    """
+    size = {"width": gate.manifest.network.width, "height": gate.manifest.network.height}
+    found = [predict(detector, rgb, top_k=top_k, **size) for rgb in pictures]
+    trained = TaskFigures(average_precision(found, [still.truth for still in gate.frames.stills]))
+    judgement = judge(trained, gate.figures, gate.budget)
+    if not judgement:
+        raise CatseyeError(
+            f"the exported graph does not find what the trained network finds: {judgement.reason}; "
+            "nothing was written"
+        )
+
+
+def search_precision(
+    gate: Gate,
+    exported: ExportedGraph,
+    precision: Precision,
+    calibration: Image,
+    *,
+    float_nodes: Collection[str] = (),
+    progress: Progress = silent,
+) -> FloatSearch:
+    """Convert a graph to fp16 or int8 with as few layers in float as the budget takes.
+
+    Args:
+        calibration: frames (F, H, W, 3) uint8 on which activations are measured, F a multiple of the batch.
+        float_nodes: names of nodes that stay float in any case.
+    """
+    batch, threads = gate.manifest.network.batch, gate.threads
+    layers = [name for name in quantisable_layers(exported.deployed) if name not in float_nodes]
+
+    def order() -> tuple[str, ...]:
+        with_heads = maker(exported.with_heads, precision, calibration, batch=batch, threads=threads)
+        return by_sensitivity(
+            layers,
+            lambda moved: with_heads([*float_nodes, *moved]),
+            exported.with_heads,
+            calibration[: batch * max(1, _SENSITIVITY_FRAMES // batch)],
+            batch=batch,
+            threads=threads,
+            progress=progress,
+        )
+
+    deployed = maker(exported.deployed, precision, calibration, batch=batch, threads=threads)
+    return back_to_float(
+        order,
+        make=lambda moved: deployed([*float_nodes, *moved]),
+        measure=gate.measure,
+        judge=gate.judge,
+        most=int(MOST_FLOAT * len(layers)),
+        progress=progress,
+    )
+
+
+def maker(
+    graph: bytes, precision: Precision, calibration: Image, *, batch: int, threads: int = 0
+) -> Callable[[Collection[str]], bytes]:
+    """What converts a float32 graph with given nodes left in float, and measures each range only once."""
+    largest = largest_magnitudes(graph, calibration, batch=batch, threads=threads)
+    if precision == "fp16":
+        return lambda float_nodes: to_half(graph, largest=largest, float_nodes=frozenset(float_nodes))
+    ranges: dict[str, float] = {}
+
+    def make(float_nodes: Collection[str]) -> bytes:
+        tensors = quantised_tensors(graph, float_nodes=frozenset(float_nodes))
+        missing = [name for name in tensors if name not in ranges]
+        if missing:
+            seen = observe(graph, largest, missing, calibration, batch=batch, threads=threads)
+            ranges.update({name: cut_off(magnitudes, CUT) for name, magnitudes in seen.items()})
+        return quantise(graph, ranges, float_nodes=frozenset(float_nodes))
+
+    return make
