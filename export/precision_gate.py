@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import onnx
 
 from catseye.capture.geometry import Image
 from catseye.errors import CatseyeError
 from catseye.export.activation_ranges import cut_off, largest_magnitudes, observe
 from catseye.export.back_to_float import FloatSearch, back_to_float
 from catseye.export.gate import Budget, Judgement, judge
+from catseye.export.graph import HEAD_NAMES
 from catseye.export.half import to_half
 from catseye.export.held_out import HeldOutFrames
 from catseye.export.onnx_export import ExportedGraph
 from catseye.export.precisions import CUT
 from catseye.export.quantise import quantisable_layers, quantise, quantised_tensors
-from catseye.export.sensitivity import by_sensitivity
+from catseye.export.sensitivity import layer_sensitivity
 from catseye.export.task_figures import TaskFigures, Watched, figures_of, task_figures, watch
 from catseye.pretrain.detection_metrics import average_precision
 from catseye.pretrain.detector import Detector
@@ -118,23 +122,30 @@ def search_precision(
     """
     batch, threads = gate.manifest.network.batch, gate.threads
     layers = [name for name in quantisable_layers(exported.deployed) if name not in float_nodes]
+    ranges = Ranges(exported.deployed, calibration, batch=batch, threads=threads)
 
-    def order() -> tuple[str, ...]:
-        with_heads = maker(exported.with_heads, precision, calibration, batch=batch, threads=threads)
-        return by_sensitivity(
-            layers,
-            lambda moved: with_heads([*float_nodes, *moved]),
+    def make(moved: Sequence[str]) -> bytes:
+        kept = frozenset((*float_nodes, *moved))
+        if precision == "fp16":
+            return to_half(exported.deployed, largest=ranges.largest, float_nodes=kept)
+        return quantise(exported.deployed, ranges.cut, float_nodes=kept)
+
+    def order() -> list[str]:
+        # What rounding to eight bits does to a layer tells the order for eleven bits too.
+        noise = layer_sensitivity(
             exported.with_heads,
+            ranges.cut,
             calibration[: batch * max(1, _SENSITIVITY_FRAMES // batch)],
+            heads=HEAD_NAMES if gate.manifest.depth is None else (*HEAD_NAMES, "depth"),
             batch=batch,
             threads=threads,
             progress=progress,
         )
+        return [layer for layer in noise if layer in layers]
 
-    deployed = maker(exported.deployed, precision, calibration, batch=batch, threads=threads)
     return back_to_float(
         order,
-        make=lambda moved: deployed([*float_nodes, *moved]),
+        make=make,
         measure=gate.measure,
         judge=gate.judge,
         most=int(MOST_FLOAT * len(layers)),
@@ -142,21 +153,29 @@ def search_precision(
     )
 
 
-def maker(
-    graph: bytes, precision: Precision, calibration: Image, *, batch: int, threads: int = 0
-) -> Callable[[Collection[str]], bytes]:
-    """What converts a float32 graph with given nodes left in float, and measures each range only once."""
-    largest = largest_magnitudes(graph, calibration, batch=batch, threads=threads)
-    if precision == "fp16":
-        return lambda float_nodes: to_half(graph, largest=largest, float_nodes=frozenset(float_nodes))
-    ranges: dict[str, float] = {}
+class Ranges:
+    """What activations reach on calibration frames, measured once for all graphs of a search.
 
-    def make(float_nodes: Collection[str]) -> bytes:
-        tensors = quantised_tensors(graph, float_nodes=frozenset(float_nodes))
-        missing = [name for name in tensors if name not in ranges]
-        if missing:
-            seen = observe(graph, largest, missing, calibration, batch=batch, threads=threads)
-            ranges.update({name: cut_off(magnitudes, CUT) for name, magnitudes in seen.items()})
-        return quantise(graph, ranges, float_nodes=frozenset(float_nodes))
+    Attributes:
+        largest: magnitude of every activation.
+    """
 
-    return make
+    def __init__(self, graph: bytes, frames: Image, *, batch: int, threads: int) -> None:
+        self.largest = largest_magnitudes(graph, frames, batch=batch, threads=threads)
+        self._arguments = (graph, frames, batch, threads)
+
+    @cached_property
+    def cut(self) -> Mapping[str, float]:
+        """Where int8 cuts off, of every activation that it may quantise, whichever layers are float: which
+        side of a sum is quantised depends on those."""
+        graph, frames, batch, threads = self._arguments
+        summed = {
+            name
+            for node in onnx.load_model_from_string(graph).graph.node
+            if node.op_type == "Add"
+            for name in node.input
+            if name in self.largest
+        }
+        names = summed.union(quantised_tensors(graph))
+        seen = observe(graph, self.largest, sorted(names), frames, batch=batch, threads=threads)
+        return {name: cut_off(magnitudes, CUT) for name, magnitudes in seen.items()}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from catseye.errors import CatseyeError
 from catseye.runtime.precision_choice import choose
 
 
@@ -50,13 +49,12 @@ def test_what_was_not_measured_is_not_taken() -> None:
     assert "int8 was not measured" in choice.reason
 
 
-def test_without_latencies_it_is_the_most_exact() -> None:
+def test_without_latencies_it_is_the_exact_one() -> None:
     assert choose(ALL, {}).precision == "fp32"
-    assert choose({"int8": Verdict(), "fp16": Verdict()}, {}).precision == "fp16"
+    assert choose({"int8": Verdict()}, {}).reason == "fp32: no latency was measured"
 
 
-def test_none_is_accepted() -> None:
-    with pytest.raises(CatseyeError, match="no precision"):
-        choose({"fp32": Verdict(False)}, {"fp32": 1.0})
-    with pytest.raises(CatseyeError, match="no precision"):
-        choose({}, {})
+def test_the_exact_one_needs_no_verdict() -> None:
+    verdicts = {"int8": Verdict()}
+    assert choose(verdicts, {"fp32": 9.0, "int8": 3.0}).precision == "int8"
+    assert choose({}, {"fp32": 9.0, "fp16": 1.0}).precision == "fp32"
