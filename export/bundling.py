@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from catseye.export.calibration_frames import calibration_frames, whole_batches
 from catseye.export.golden import golden_frames, proof_fragment
 from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import export_onnx
 from catseye.export.parity import prove_parity, reference_outputs
+from catseye.export.precisions import Converted, convert, measured, require_precisions
 from catseye.export.proven_bundle import BATCH, PROOF_FRAMES, require_bundle_options, write_proven_bundle
 from catseye.pretrain.checkpoint import CheckpointInfo
 from catseye.pretrain.detector import load_detector
@@ -23,6 +25,7 @@ from catseye.runtime.bundle import (
     Tolerances,
 )
 from catseye.runtime.distance import CUES
+from catseye.runtime.precision import Precision
 from catseye.version import __version__
 
 
@@ -30,6 +33,9 @@ def export(
     run: str | Path,
     out: str | Path,
     *,
+    precisions: Sequence[str] = ("fp32", "fp16"),
+    calibration: Sequence[str | Path] = (),
+    float_nodes: Collection[str] = (),
     top_k: int = 100,
     videos: Sequence[str | Path] = (),
     score_threshold: float = 0.3,
@@ -41,10 +47,16 @@ def export(
     Args:
         run: folder of the run.
         out: file to write, ``NAME.catseye``; replaced only by a bundle that holds its proof.
+        precisions: of the graphs in it: ``fp32``, which is always there, ``fp16``, ``int8``. One that no
+            longer sees what the trained network sees is left out, and the manifest's verdict says why.
+        calibration: videos, and folders of videos or pictures, on which the ranges of activations are
+            measured; int8 needs it.
+        float_nodes: names of nodes that int8 leaves in float32.
         top_k: detections a frame; no more than the network has cells.
-        videos: footage whose frames become the proof's inputs; noise does where there is none.
+        videos: footage whose frames become the proof's inputs; those of ``calibration`` do where there is
+            none, or else noise.
         score_threshold: score from which a detection is worth showing.
-        seed: of that noise.
+        seed: of that noise, and of the choice of frames.
         progress: told of each step.
 
     Raises:
@@ -54,16 +66,26 @@ def export(
     """
     out = Path(out)
     require_bundle_options(out, top_k=top_k, score_threshold=score_threshold, videos=videos)
-    steps = 5
+    wanted = require_precisions(precisions, calibrated=bool(calibration))
+    steps = 5 + len(wanted) - 1
     progress("loading the run", 0, steps)
     detector, info = load_detector(run)
     size = {"width": info.width, "height": info.height}
-    frames = golden_frames(
-        [Path(video) for video in videos],
-        count=PROOF_FRAMES,
-        width=info.width,
-        height=info.height,
-        seed=seed,
+    seen = (
+        calibration_frames(calibration, width=info.width, height=info.height, seed=seed)
+        if calibration
+        else None
+    )
+    frames = (
+        seen[:PROOF_FRAMES]
+        if seen is not None and len(seen) >= PROOF_FRAMES and not videos
+        else golden_frames(
+            [Path(video) for video in videos],
+            count=PROOF_FRAMES,
+            width=info.width,
+            height=info.height,
+            seed=seed,
+        )
     )
     progress("running the trained network", 1, steps)
     reference = reference_outputs(detector, frames, top_k=top_k)
@@ -72,7 +94,27 @@ def export(
     exported = export_onnx(DeployedGraph(detector, top_k=top_k), batch=BATCH, **size)
     progress("proving parity", 3, steps)
     parity, golden = prove_parity(reference, exported, frames, batch=BATCH, tolerances=tolerances)
-    progress("signing", 4, steps)
+    lower: dict[Precision, Converted] = {}
+    for step, precision in enumerate(wanted[1:], 4):
+        progress(f"converting to {precision}", step, steps)
+        lower[precision] = measured(
+            convert(
+                exported.deployed,
+                precision,
+                frames if seen is None else whole_batches(seen, BATCH),
+                batch=BATCH,
+                float_nodes=frozenset(float_nodes if precision == "int8" else ()),
+            ),
+            frames,
+            golden,
+            batch=BATCH,
+            threshold=score_threshold,
+        )
+    verdicts = {precision: made.verdict() for precision, made in lower.items()}
+    kept = {precision: made for precision, made in lower.items() if verdicts[precision].accepted}
+    graphs: dict[Precision, bytes] = {"fp32": exported.deployed}
+    graphs |= {precision: made.graph for precision, made in kept.items()}
+    progress("signing", steps - 1, steps)
     fragment = proof_fragment(width=info.width, height=info.height)
     manifest = Manifest(
         name=out.stem,
@@ -85,6 +127,9 @@ def export(
         depth=_depth(info, reference.depth.shape),
         cues=tuple(name for name in CUES if name != "depth" or info.depth is not None),
         score_threshold=score_threshold,
+        precisions=("fp32", *kept),
+        agreements={precision: made.limits for precision, made in kept.items()},
+        verdicts=verdicts,
         proof_frames=len(frames),
         fragment_frames=len(fragment[1]),
         tolerances=tolerances,
@@ -98,11 +143,12 @@ def export(
     bundle = write_proven_bundle(
         out,
         manifest,
-        graph=exported.deployed,
+        graphs=graphs,
         frames=frames,
         fragment=fragment,
         golden=golden,
-        parity=parity.document(),
+        parity=parity.document()
+        | {"precisions": {name: verdict.model_dump() for name, verdict in verdicts.items()}},
     )
     progress("exported", steps, steps)
     return bundle

@@ -342,11 +342,29 @@ def export(
     video: Annotated[
         list[Path] | None, typer.Option(help="Footage whose frames prove the export; repeatable.")
     ] = None,
+    precisions: Annotated[
+        str, typer.Option(help="Graphs in the bundle, with commas between: fp32, fp16, int8.")
+    ] = "fp32,fp16",
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(help="Video, or folder of videos or pictures, to measure ranges on; repeatable."),
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Detections a frame.")] = 100,
 ) -> None:
     """Detector to one signed bundle with its proof."""
     from catseye.export.bundling import export as run_export
 
     with progress_bars() as progress:
-        run_export(run, out, videos=video or (), top_k=top_k, progress=progress)
-    output_console.print(f"{out}")
+        bundle = run_export(
+            run,
+            out,
+            precisions=[name.strip() for name in precisions.split(",") if name.strip()],
+            calibration=calibration or (),
+            videos=video or (),
+            top_k=top_k,
+            progress=progress,
+        )
+    for name, verdict in bundle.manifest.verdicts.items():
+        if not verdict.accepted:
+            output_console.print(f"{name} is left out: it {verdict.reason}", markup=False)
+    output_console.print(f"{out}: {', '.join(bundle.manifest.precisions)}", markup=False)

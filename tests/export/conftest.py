@@ -9,6 +9,7 @@ import torch
 
 from catseye.export.bundling import export
 from catseye.export.golden import golden_frames
+from catseye.picture_files import write_rgb
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
@@ -49,5 +50,22 @@ def run_folder(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def exported(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return export(run_folder, tmp_path_factory.mktemp("exported") / "small.catseye", top_k=20)
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures to calibrate on, like those that the detector's statistics come from."""
+    folder = tmp_path_factory.mktemp("pictures")
+    frames = golden_frames([], count=12, width=WIDTH, height=HEIGHT, seed=2)
+    for index, frame in enumerate(frames):
+        write_rgb(folder / f"{index:02}.png", frame)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(run_folder: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """In all three precisions."""
+    return export(
+        run_folder,
+        tmp_path_factory.mktemp("exported") / "small.catseye",
+        precisions=("fp32", "fp16", "int8"),
+        calibration=[pictures],
+        top_k=20,
+    )
