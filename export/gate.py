@@ -31,7 +31,7 @@ class Budget:
 
     ap_points: float = 1.0
     abs_rel: float = 0.02
-    rank1_points: float = 1.0
+    rank1_points: float = 2.0
 
     def __post_init__(self) -> None:
         for name in ("ap_points", "abs_rel", "rank1_points"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,6 +143,19 @@ def read_held_out(held_out: HeldOut, manifest: Manifest, *, progress: Progress =
         dataset = open_dataset(held_out.dataset)
         clips = _clips(dataset, held_out, manifest, progress=progress)
     return HeldOutFrames(stills, clips)
+
+
+def held_out_pictures(held_out: HeldOut) -> Iterator[Image]:
+    """The stills (H, W, 3) uint8 as they are, in the order of ``HeldOutFrames.stills``.
+
+    Raises:
+        InputError: as ``read_held_out``.
+    """
+    found = held_out_labels(held_out)
+    if found is not None:
+        labels, folder = found
+        for label, path in zip(labels.images, labels.pictures(folder), strict=True):
+            yield read_picture(path, label)
 
 
 def _stills(

@@ -1,8 +1,8 @@
-"""A lower precision on its way into a bundle: converted, measured, and layer by layer back to float if need be."""
+"""A lower precision on its way into a bundle: converted, measured, and with layers back in float if need be."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +25,7 @@ from catseye.pretrain.detection_metrics import average_precision
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.prediction import predict
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Manifest
+from catseye.runtime.bundle import Manifest, Verdict
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from catseye.runtime.precision import Precision
 
@@ -57,11 +57,17 @@ class Gate:
     def measure(self, graph: bytes, *, progress: Progress = silent) -> TaskFigures:
         """The figures of a graph on ONNX Runtime."""
         engine = OnnxRuntimeEngine(graph, threads=self.threads)
-        found = task_figures(
-            engine, self.manifest, self.frames, reference=self.reference, progress=progress
-        )
+        found = task_figures(engine, self.manifest, self.frames, reference=self.reference, progress=progress)
         engine.close()
         return found
+
+    def verdict(self) -> Verdict:
+        """What the bundle says of float32."""
+        return Verdict(
+            accepted=True,
+            reason="what the others are held to",
+            figures={**self.figures.values, **self.figures.counts},
+        )
 
     def judge(self, figures: TaskFigures) -> Judgement:
         """Hold figures to those of float32."""
@@ -84,7 +90,7 @@ def open_gate(
     return Gate(manifest, frames, reference, figures_of(reference, manifest, frames), budget, threads)
 
 
-def require_trained_figures(gate: Gate, detector: Detector, pictures: Sequence[Image], *, top_k: int) -> None:
+def require_trained_figures(gate: Gate, detector: Detector, pictures: Iterable[Image], *, top_k: int) -> None:
     """Hold the float32 graph to what the trained network finds in the very pictures, by the way that training
     has them: all that lies between a picture and a box in it is proven, not the graph alone.
 
@@ -103,6 +109,22 @@ def require_trained_figures(gate: Gate, detector: Detector, pictures: Sequence[I
             f"the exported graph does not find what the trained network finds: {judgement.reason}; "
             "nothing was written"
         )
+
+
+def with_task_figures(coarse: Verdict, search: FloatSearch | None) -> Verdict:
+    """What the bundle says of a precision: how its replay of the proof did, and how it did on held-out frames,
+    or that there were none."""
+    if search is None:
+        return coarse.model_copy(update={"reason": f"{coarse.reason}; no task metric was measured"})
+    figures = {
+        **coarse.figures,
+        **search.best.figures.values,
+        **{f"{name}_loss": loss for name, loss in search.best.judgement.losses.items()},
+        **search.best.figures.counts,
+        "float_layers": len(search.best.moved),
+    }
+    reason = search.reason if coarse.accepted else f"{coarse.reason}; {search.reason}"
+    return Verdict(accepted=coarse.accepted and bool(search), reason=reason, figures=figures)
 
 
 def search_precision(

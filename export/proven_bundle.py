@@ -21,6 +21,7 @@ from catseye.runtime.bundle import (
     write_bundle,
 )
 from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.precision import Precision
 
 SUFFIX = ".catseye"
 PROOF_FRAMES = 4
@@ -51,22 +52,23 @@ def write_proven_bundle(
     out: Path,
     manifest: Manifest,
     *,
-    graph: bytes,
+    graphs: Mapping[Precision, bytes],
     frames: Image,
     fragment: tuple[bytes, Image],
     golden: EngineOutput,
     parity: Mapping[str, Any],
 ) -> Bundle:
-    """Write a graph with its proof, sign it, and read it back.
+    """Write graphs with their proof, sign them, and read it all back.
 
     Args:
+        graphs: by precision, float32 among them.
         frames: golden inputs (F, H, W, 3) uint8, whose outputs are ``golden``.
         fragment: a short video, and its frames as network input.
-        parity: how the graph was held to what it was made of, as JSON types.
+        parity: how the graphs were held to what it was made of, as JSON types.
     """
     video, video_frames = fragment
     entries = {
-        "fp32.onnx": graph,
+        **{f"{precision}.onnx": graph for precision, graph in graphs.items()},
         FRAMES: dump_array(frames),
         FRAGMENT: video,
         FRAGMENT_FRAMES: dump_array(video_frames),

@@ -1,11 +1,11 @@
 """A float32 graph in int8: pairs of QuantizeLinear and DequantizeLinear where TensorRT fuses them.
 
 What NVIDIA's guidance on explicit quantisation comes to for these networks: the input and the weights of a
-convolution are quantised, its output is not, since the next layer's pair stands behind the activation;
-where a convolution is added to another path, the other path is quantised, so that convolution, sum and
-activation become one kernel; zero points are 0; weights have a scale for each output channel, activations one;
-biases stay float, since TensorRT reads no int32 ones. The last layers and all that decodes stay float32, and so
-does what prepares the input.
+convolution are quantised, its output is not, since the next layer's pair stands behind the activation. Where
+a convolution is added to another path, the other path is quantised, so that convolution, sum and activation
+become one kernel. Zero points are 0; weights have a scale for each output channel, activations one. Biases
+stay float, since TensorRT reads no int32 ones. The last layers and all that decodes stay float32, and so does
+what prepares the input.
 
 Weights are stored as int8, a quarter of the bytes.
 """
@@ -43,7 +43,7 @@ def quantised_tensors(graph: bytes, *, float_nodes: frozenset[str] = frozenset()
 def quantise(
     graph: bytes, ranges: Mapping[str, float], *, float_nodes: frozenset[str] = frozenset()
 ) -> bytes:
-    """Convert a serialised float32 model, its batch normalisation folded; inputs and outputs keep their types.
+    """Convert a serialised float32 model; its inputs and outputs keep their types.
 
     Args:
         ranges: for each of ``quantised_tensors`` the magnitude that its largest level stands for.
@@ -121,7 +121,7 @@ def _residual(index: GraphIndex, node: NodeProto, layers: set[str]) -> str | Non
     first, second = sorted(node.input, key=lambda name: index.nodes.index(index.makers[name]), reverse=True)
     for own, other in ((first, second), (second, first)):
         if index.makers[own].name in layers and len(index.readers[own]) == 1 and own not in index.outputs:
-            return other
+            return str(other)
     return None
 
 
@@ -138,7 +138,8 @@ def _pair(maker: str, name: str, largest: float, constants: list[TensorProto]) -
 
 
 def _weights(layer: NodeProto, weight: TensorProto, constants: list[TensorProto]) -> tuple[NodeProto, str]:
-    """Store weights (out, in, h, w) as int8 with a scale a channel; return what restores them, and as what."""
+    """Store weights (out, in, h, w) as int8 with a scale a channel; return what restores them, and its
+    output."""
     values = numpy_helper.to_array(weight)
     scales = _scales(np.abs(values).max(axis=(1, 2, 3)))
     levels = np.clip(np.rint(values / scales[:, None, None, None]), -STEPS, STEPS).astype(np.int8)

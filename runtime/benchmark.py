@@ -99,6 +99,7 @@ def bench(
     source: str | Path | None = None,
     *,
     engine: str = "auto",
+    precision: str = "auto",
     threads: int = 0,
     calls: int = 200,
     frames: int = 300,
@@ -111,6 +112,7 @@ def bench(
         bundle: a signed bundle.
         source: a video file; None renders one of 1280×720 with moving rectangles.
         engine: what executes the graph, see ``load_engine``.
+        precision: which of the bundle's graphs, likewise.
         threads: cores one call of the engine may use on the CPU; 0 takes all.
         calls: of the engine alone.
         frames: of the source at most, taken one at a time, and then again with all stages beside each other.
@@ -128,7 +130,7 @@ def bench(
         VideoFile(source).close()
     began = perf_counter()
     opened = open_bundle(bundle)
-    with closing(load_engine(opened, engine=engine, threads=threads)) as runner:
+    with closing(load_engine(opened, engine=engine, precision=precision, threads=threads)) as runner:
         noise = _noise(opened.manifest)
         runner.infer(noise[0])
         cold_start_s = perf_counter() - began

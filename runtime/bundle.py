@@ -26,6 +26,7 @@ from catseye.runtime.archive import canonical, read_archive
 from catseye.runtime.distance import CUES, CueName
 from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES
 from catseye.runtime.onnx_reader import Value, check_model
+from catseye.runtime.precision import Precision
 from catseye.runtime.ranging.known_sizes import Shape, Shapes, shapes_of
 from catseye.runtime.signing import SIGNATURE_BYTES, check_signature, sign
 
@@ -130,6 +131,29 @@ class Tolerances(_Part):
     frame_max: float = Field(default=8.0, gt=0)
 
 
+class Agreement(_Part):
+    """How far a replay of a graph of lower precision may be from the golden outputs, which are the trained
+    network's; see ``agreement.Disagreement`` for the figures.
+
+    Measured at export, with a margin for engines that round otherwise. The defaults are the most that a proof
+    may allow and still tell a broken engine.
+    """
+
+    detections: float = Field(default=0.4, ge=0)
+    boxes: float = Field(default=0.25, ge=0)
+    scores: float = Field(default=0.15, ge=0)
+    embeddings: float = Field(default=0.25, ge=0)
+    depth: float = Field(default=0.25, ge=0)
+
+
+class Verdict(_Part):
+    """Whether a precision is fit for its task, and why."""
+
+    accepted: bool
+    reason: str
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
 class Manifest(Contract):
     """The contract ``manifest.json``.
 
@@ -148,15 +172,18 @@ class Manifest(Contract):
         nms_iou: a detection that overlaps a better one of its class by more than this IoU is the same object
             again, and whoever uses the outputs drops it; None for a network that gives each object once.
         score_threshold: score from which a detection is worth showing.
-        precisions: graphs in the bundle.
+        precisions: graphs in the bundle; float32 is always one.
+        agreements: how exact a replay of each lower precision must be.
+        verdicts: on each precision that was asked for, in the bundle or left out.
+        cpu_precision: what an engine on the CPU takes where nothing else is asked for.
         proof_frames: golden inputs; a multiple of the batch.
         fragment_frames: frames of the proof's video.
-        tolerances: how exact a replay must be.
+        tolerances: how exact a replay of the float32 graph must be.
         provenance: where the weights come from.
         entries: every entry but the manifest and its signature.
     """
 
-    VERSION: ClassVar[str] = "2.0"
+    VERSION: ClassVar[str] = "2.1"
     REMEDY: ClassVar[str] = "export again with this version"
 
     name: str
@@ -171,7 +198,10 @@ class Manifest(Contract):
     sizes: dict[str, tuple[Shape, ...]] = Field(default_factory=dict)
     nms_iou: float | None = Field(default=None, gt=0, lt=1)
     score_threshold: float = Field(default=0.3, ge=0, le=1)
-    precisions: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32",)
+    precisions: tuple[Precision, ...] = ("fp32",)
+    agreements: dict[Precision, Agreement] = Field(default_factory=dict)
+    verdicts: dict[Precision, Verdict] = Field(default_factory=dict)
+    cpu_precision: Precision = "fp32"
     proof_frames: int = Field(gt=0)
     fragment_frames: int = Field(gt=0)
     tolerances: Tolerances = Tolerances()
@@ -180,10 +210,15 @@ class Manifest(Contract):
 
     def written_version(self) -> str:
         """Major 2 only where a reader of major 1 would go wrong: it wants every output, fits every frame into
-        the middle and drops no doubles."""
+        the middle and drops no doubles. What is told of lower precisions is a minor matter: older readers run
+        the float32 graph, which is always there."""
         plain = self.nms_iou is None and self.network.fit == "centre"
         complete = self.embedding_dim is not None and self.depth_shape is not None
-        return "1.1" if plain and complete else self.VERSION
+        return "1.2" if plain and complete else self.VERSION
+
+    def agreement(self, precision: Precision) -> Agreement:
+        """How exact a replay of a lower precision must be."""
+        return self.agreements.get(precision, Agreement())
 
     def shapes(self) -> list[Shapes]:
         """What is known of the size of each class, by class index."""
@@ -282,6 +317,8 @@ def open_bundle(path: str | Path) -> Bundle:
     key = check_signature(bytes(entries[MANIFEST]), bytes(entries[SIGNATURE]), subject=path)
     manifest = Manifest.parse(bytes(entries[MANIFEST]), subject=f"{path}: {MANIFEST}")
     _check_entries(path, manifest, entries)
+    if "fp32" not in manifest.precisions or manifest.cpu_precision not in manifest.precisions:
+        raise InputError(path, "names precisions that it has not", _REMEDY)
     for precision in manifest.precisions:
         _check_graph(path, manifest, f"{precision}.onnx", entries)
     whole = hashlib.sha256()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from catseye.capture.geometry import Image
 from catseye.progress import Progress, silent
+from catseye.runtime.agreement import compare_coarsely
 from catseye.runtime.bundle import FRAGMENT, FRAGMENT_FRAMES, FRAMES, Bundle, Manifest, open_bundle
 from catseye.runtime.engines.base import EngineOutput
 from catseye.runtime.engines.load import load_engine
@@ -24,7 +25,7 @@ class VerifyReport:
         key: id of the trusted key that signed it.
         sha256: identity of the file.
         engine: what replayed the proof.
-        checks: each figure and its limit.
+        checks: each figure and its limit; those of a lower precision begin with its name.
     """
 
     path: Path
@@ -39,30 +40,55 @@ class VerifyReport:
 
 
 def verify(
-    path: str | Path, *, engine: str = "auto", threads: int = 0, progress: Progress = silent
+    path: str | Path,
+    *,
+    engine: str = "auto",
+    precision: str = "all",
+    threads: int = 0,
+    progress: Progress = silent,
 ) -> VerifyReport:
     """Check a bundle's form, signature, hashes and schema, then replay its proof on this machine.
 
-    Golden frames go through the engine, and the video fragment through decoding and resizing.
+    Golden frames go through the engine, in every precision or the one named, and the video fragment through
+    decoding and resizing.
 
     Raises:
         InputError: the bundle is refused, see ``open_bundle``.
         CatseyeError: the engine does not load the graph.
-        UsageError: there is no such engine.
+        UsageError: there is no such engine or precision.
     """
-    progress("checking the signature", 0, 3)
+    progress("checking the signature", 0, 1)
     bundle = open_bundle(path)
-    runner = load_engine(bundle, engine=engine, threads=threads)
-    progress("replaying golden frames", 1, 3)
-    found = replay(runner, golden_frames(bundle), batch=bundle.manifest.network.batch)
-    runner.close()
-    checks = compare_outputs(golden_outputs(bundle), found, bundle.manifest.tolerances)
-    progress("decoding the video fragment", 2, 3)
+    precisions = bundle.manifest.precisions if precision == "all" else (precision,)
+    steps = len(precisions) + 2
+    checks, name = [], ""
+    for step, each in enumerate(precisions, 1):
+        runner = load_engine(bundle, engine=engine, precision=each, threads=threads)
+        progress(f"replaying golden frames in {each}", step, steps)
+        found = replay(runner, golden_frames(bundle), batch=bundle.manifest.network.batch)
+        name = runner.name
+        runner.close()
+        checks += proof_checks(bundle, found, precision=each)
+    progress("decoding the video fragment", steps - 1, steps)
     checks += list(_fragment_checks(bundle))
-    progress("verified", 3, 3)
-    return VerifyReport(
-        bundle.path, bundle.manifest.name, bundle.key, bundle.sha256, runner.name, tuple(checks)
-    )
+    progress("verified", steps, steps)
+    return VerifyReport(bundle.path, bundle.manifest.name, bundle.key, bundle.sha256, name, tuple(checks))
+
+
+def proof_checks(bundle: Bundle, found: EngineOutput, *, precision: str) -> list[Check]:
+    """Hold an engine's outputs for the golden frames to what its precision allows.
+
+    The float32 graph must give the golden outputs element by element, ``auto`` stands for it where the bundle
+    says so; a lower precision must see the same, see ``agreement``.
+    """
+    manifest, golden = bundle.manifest, golden_outputs(bundle)
+    if precision == "auto":
+        precision = manifest.cpu_precision
+    if precision == "fp32":
+        return compare_outputs(golden, found, manifest.tolerances)
+    limits = manifest.agreement("fp16" if precision == "fp16" else "int8")
+    apart = compare_coarsely(golden, found, threshold=manifest.score_threshold)
+    return [replace(check, name=f"{precision} {check.name}") for check in apart.checks(limits)]
 
 
 def golden_frames(bundle: Bundle) -> Image:

@@ -27,6 +27,7 @@ def run(
     video: str | Path | None = None,
     calibration: str | Path | None = None,
     engine: str = "auto",
+    precision: str = "auto",
     threads: int = 0,
     threshold: float | None = None,
     progress: Progress = silent,
@@ -40,6 +41,7 @@ def run(
         video: where to write the video with the tracks drawn on it.
         calibration: the camera's ``calibration.json``; without it distances in metres are null.
         engine: what executes the graph, see ``load_engine``.
+        precision: which of the bundle's graphs, likewise.
         threads: cores one call of the engine may use on the CPU; 0 takes all.
         threshold: score from which a detection counts as sure of itself; None takes the bundle's.
 
@@ -60,7 +62,9 @@ def run(
     interrupted: KeyboardInterrupt | None = None
     with ExitStack() as stack:
         file = stack.enter_context(VideoFile(source))
-        runner = stack.enter_context(closing(load_engine(opened, engine=engine, threads=threads)))
+        runner = stack.enter_context(
+            closing(load_engine(opened, engine=engine, precision=precision, threads=threads))
+        )
         sinks: list[Sink] = []
         if jsonl is not None:
             lines = stack.enter_context(JsonLinesWriter(jsonl))

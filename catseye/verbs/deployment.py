@@ -11,7 +11,7 @@ import typer
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import CatseyeError
 from catseye.files import write_json
-from catseye.verbs.options import Engine, Json, Threads, print_json
+from catseye.verbs.options import Engine, GraphPrecision, Json, Threads, print_json
 
 keys_app = typer.Typer(help="Keys that sign bundles and keys that are trusted.", no_args_is_help=True)
 
@@ -37,6 +37,10 @@ def keys_trust(
 def verify(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     engine: Engine = "auto",
+    precision: Annotated[
+        str,
+        typer.Option("--precision", help="Replay all of the bundle's graphs, or fp32, fp16 or int8 alone."),
+    ] = "all",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +48,7 @@ def verify(
     from catseye.runtime.verification import verify as run_verify
 
     with progress_bars() as progress:
-        report = run_verify(bundle, engine=engine, threads=threads, progress=progress)
+        report = run_verify(bundle, engine=engine, precision=precision, threads=threads, progress=progress)
     if as_json:
         print_json({**asdict(report), "passed": bool(report)})
     else:
@@ -94,6 +98,7 @@ def run(
     video: Annotated[Path | None, typer.Option(help="Write the video, tracks drawn, to this file.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
     engine: Engine = "auto",
+    precision: GraphPrecision = "auto",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
@@ -108,6 +113,7 @@ def run(
             video=video,
             calibration=calibration,
             engine=engine,
+            precision=precision,
             threads=threads,
             progress=progress,
         )
@@ -132,6 +138,7 @@ def bench(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     source: Annotated[Path | None, typer.Argument(help="Video file; without it, a rendered one.")] = None,
     engine: Engine = "auto",
+    precision: GraphPrecision = "auto",
     threads: Threads = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Write the report as JSON to this file.")] = None,
     as_json: Json = False,
@@ -140,7 +147,9 @@ def bench(
     from catseye.runtime import bench as run_bench
 
     with progress_bars() as progress:
-        report = run_bench(bundle, source, engine=engine, threads=threads, progress=progress)
+        report = run_bench(
+            bundle, source, engine=engine, precision=precision, threads=threads, progress=progress
+        )
     if out is not None:
         write_json(out, report.to_json())
     if as_json:

@@ -140,7 +140,7 @@ def wrap(
     bundle = write_proven_bundle(
         out,
         manifest,
-        graph=graph.deployed,
+        graphs={"fp32": graph.deployed},
         frames=frames,
         fragment=fragment,
         golden=golden,
