@@ -81,7 +81,7 @@ def back_to_float(
         return Attempt(tuple(moved), graph, figures, judge(figures))
 
     best = attempt(())
-    if not best.judgement:
+    if not best.judgement and most != 0:
         layers = order()[:most]
         failed = 0
         while not best.judgement and failed < len(layers):

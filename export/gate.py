@@ -79,7 +79,7 @@ def judge(reference: TaskFigures, found: TaskFigures, budget: Budget) -> Judgeme
     losses = [*_ap_losses(reference, found, budget), *_depth_losses(reference, found, budget)]
     if "rank1" in reference.values:
         value = _loss(reference, found, "rank1")
-        text = f"rank-1 {-_POINTS * value:+.1f} points"
+        text = f"rank-1 {_points(value)} points"
         losses.append(_Loss("rank1", value, budget.rank1_points / _POINTS, text))
     if not losses:
         return Judgement(True, "no task metric was measured")
@@ -90,6 +90,11 @@ def judge(reference: TaskFigures, found: TaskFigures, budget: Budget) -> Judgeme
         reason=f"{'over' if over else 'within'} budget: {told}; measured on {_counted(found)}",
         losses={loss.name: loss.value for loss in losses},
     )
+
+
+def _points(loss: float) -> str:
+    """What is gained, in hundredths; no gain and no loss is +0.0."""
+    return f"{round(-_POINTS * loss, 1) + 0.0:+.1f}"
 
 
 def _loss(reference: TaskFigures, found: TaskFigures, name: str) -> float:
@@ -104,7 +109,7 @@ def _ap_losses(reference: TaskFigures, found: TaskFigures, budget: Budget) -> li
         if name in reference.values:
             value = _loss(reference, found, name)
             margin = f" ± {_POINTS * error:.1f}" if name == "ap50" and error is not None else ""
-            text = f"{title} {-_POINTS * value:+.1f}{margin} points"
+            text = f"{title} {_points(value)}{margin} points"
             losses.append(_Loss(name, value, budget.ap_points / _POINTS, text))
     return losses
 

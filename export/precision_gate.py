@@ -1,4 +1,4 @@
-"""A lower precision on its way into a bundle: converted, measured, and with layers back in float if need be."""
+"""A lower precision on its way into a bundle: converted, measured, layers moved back to float if need be."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def require_trained_figures(gate: Gate, detector: Detector, pictures: Iterable[I
 
 
 def with_task_figures(coarse: Verdict, search: FloatSearch | None) -> Verdict:
-    """What the bundle says of a precision: how its replay of the proof did, and how it did on held-out frames,
-    or that there were none."""
+    """What the bundle says of a precision: how its replay of the proof did, and how held-out frames, or that
+    there were none."""
     if search is None:
         return coarse.model_copy(update={"reason": f"{coarse.reason}; no task metric was measured"})
     figures = {

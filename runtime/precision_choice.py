@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-EXACT, LOWER = "fp32", ("fp16", "int8")
+from catseye.runtime.precision import PRECISIONS, Precision
 
+_EXACT, *_LOWER = PRECISIONS
 _GAIN = 0.02
 """The share of time that a less exact precision has to save: less than that differs from run to run."""
 
@@ -24,11 +25,13 @@ class GateVerdict(Protocol):
 class PrecisionChoice(NamedTuple):
     """A precision, and in one line why it and none of the others."""
 
-    precision: str
+    precision: Precision
     reason: str
 
 
-def choose(verdicts: Mapping[str, GateVerdict], latencies_ms: Mapping[str, float]) -> PrecisionChoice:
+def choose(
+    verdicts: Mapping[Precision, GateVerdict], latencies_ms: Mapping[Precision, float]
+) -> PrecisionChoice:
     """Take the fastest precision that the gate has accepted.
 
     A less exact one has to be faster than each more exact one by 2 %. What was not measured is not taken, as
@@ -39,12 +42,12 @@ def choose(verdicts: Mapping[str, GateVerdict], latencies_ms: Mapping[str, float
             in every bundle.
         latencies_ms: milliseconds a batch on this machine, of those that were measured.
     """
-    tried = [name for name in LOWER if name in verdicts]
-    accepted = [EXACT, *(name for name in tried if verdicts[name].accepted)]
+    tried = [name for name in _LOWER if name in verdicts]
+    accepted = [_EXACT, *(name for name in tried if verdicts[name].accepted)]
     notes = [f"{name} is left out: {verdicts[name].reason}" for name in tried if name not in accepted]
     measured = [name for name in accepted if name in latencies_ms]
     if not measured:
-        return PrecisionChoice(EXACT, "; ".join([f"{EXACT}: no latency was measured", *notes]))
+        return PrecisionChoice(_EXACT, "; ".join([f"{_EXACT}: no latency was measured", *notes]))
     taken = measured[0]
     for name in measured[1:]:
         if latencies_ms[name] < (1 - _GAIN) * latencies_ms[taken]:
@@ -53,8 +56,8 @@ def choose(verdicts: Mapping[str, GateVerdict], latencies_ms: Mapping[str, float
     return PrecisionChoice(taken, "; ".join([f"{taken} takes {latencies_ms[taken]:.3g} ms", *times, *notes]))
 
 
-def _told(name: str, latencies_ms: Mapping[str, float], taken: str) -> str:
+def _told(name: Precision, latencies_ms: Mapping[Precision, float], taken: Precision) -> str:
     if name not in latencies_ms:
         return f"{name} was not measured"
-    less_exact = (EXACT, *LOWER).index(name) > (EXACT, *LOWER).index(taken)
+    less_exact = PRECISIONS.index(name) > PRECISIONS.index(taken)
     return f"{name} {'is not faster with' if less_exact else 'takes'} {latencies_ms[name]:.3g} ms"

@@ -15,6 +15,7 @@ from catseye.errors import UsageError
 if TYPE_CHECKING:
     from catseye.export.held_out import HeldOut
     from catseye.runtime.bundle import Verdict
+    from catseye.runtime.precision import Precision
 
 HeldOutLabels = Annotated[
     Path | None, typer.Option("--labels", help="Labels of held-out stills that each precision is tried on.")
@@ -56,7 +57,7 @@ def held_out_of(
     return HeldOut(labels=labels, test_list=test_list, images=images, dataset=dataset)
 
 
-def print_verdicts(verdicts: Mapping[str, Verdict]) -> None:
+def print_verdicts(verdicts: Mapping[Precision, Verdict]) -> None:
     """A row a precision, as far as task metrics were measured, and why each is in the bundle or not."""
     found = [name for name in _COLUMNS if any(name in verdict.figures for verdict in verdicts.values())]
     if found:
@@ -67,7 +68,7 @@ def print_verdicts(verdicts: Mapping[str, Verdict]) -> None:
         print_table("Held-out frames", ("precision", *(_COLUMNS[name] for name in found)), rows)
     for precision, verdict in verdicts.items():
         place = "" if verdict.accepted else " is left out"
-        output_console.print(f"{precision}{place}: {verdict.reason}", markup=False)
+        output_console.print(f"{precision}{place}: {verdict.reason}", markup=False, soft_wrap=True)
 
 
 def _cell(value: float | None, name: str) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from catseye.capture.geometry import letterbox, rgb_to_network
 from catseye.capture.ingestion import ingest
 from catseye.export.bundling import export
 from catseye.export.golden import golden_frames
+from catseye.export.graph import HEAD_NAMES
 from catseye.export.held_out import HeldOut, HeldOutFrames, read_held_out
 from catseye.picture_files import read_rgb, write_rgb
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
@@ -60,6 +62,38 @@ def run_folder(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures to calibrate on, like those that the detector's statistics come from."""
+    folder = tmp_path_factory.mktemp("pictures")
+    frames = golden_frames([], count=12, width=WIDTH, height=HEIGHT, seed=2)
+    for index, frame in enumerate(frames):
+        write_rgb(folder / f"{index:02}.png", frame)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(run_folder: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """In all three precisions."""
+    return export(
+        run_folder,
+        tmp_path_factory.mktemp("exported") / "small.catseye",
+        precisions=("fp32", "fp16", "int8"),
+        calibration=[pictures],
+        top_k=20,
+    )
+
+
+@pytest.fixture(scope="session")
+def with_heads(exported: Bundle) -> bytes:
+    """The exported float32 graph with its dense heads as outputs again."""
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(exported.graph()))
+    values = {value.name: value for value in model.graph.value_info}
+    model.graph.output.extend(values[name] for name in HEAD_NAMES)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.fixture(scope="session")
 def held_out(exported: Bundle, road_world: Path, tmp_path_factory: pytest.TempPathFactory) -> HeldOut:
     """A rendered world with its truth, and labels that say what the exported network finds in its stills, so
     that this untrained network has an AP of 1 to lose."""
@@ -97,24 +131,3 @@ def held_out(exported: Bundle, road_world: Path, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="session")
 def held_out_frames(held_out: HeldOut, exported: Bundle) -> HeldOutFrames:
     return read_held_out(held_out, exported.manifest)
-
-
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pictures to calibrate on, like those that the detector's statistics come from."""
-    folder = tmp_path_factory.mktemp("pictures")
-    frames = golden_frames([], count=12, width=WIDTH, height=HEIGHT, seed=2)
-    for index, frame in enumerate(frames):
-        write_rgb(folder / f"{index:02}.png", frame)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def exported(run_folder: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """In all three precisions."""
-    return export(
-        run_folder,
-        tmp_path_factory.mktemp("exported") / "small.catseye",
-        precisions=("fp32", "fp16", "int8"),
-        calibration=[pictures],
-        top_k=20,
-    )

@@ -35,16 +35,6 @@ from catseye.runtime.verification import verify
 Graph = onnx.ModelProto
 
 
-@pytest.fixture(scope="module")
-def with_heads(exported: Bundle) -> bytes:
-    """The exported graph with its dense heads as outputs again."""
-    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(exported.graph()))
-    values = {value.name: value for value in model.graph.value_info}
-    for name in HEAD_NAMES:
-        model.graph.output.append(values[name])
-    return model.SerializeToString()
-
-
 def refused(graphs: ExportedGraph, exported: Bundle, detector: Detector) -> str:
     """What the proof of parity says."""
     frames = proof_frames(exported)
