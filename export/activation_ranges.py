@@ -156,6 +156,8 @@ def _watch(
     watched.graph.output.extend(
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     )
+    if not names:
+        return
     session = make_session(watched.SerializeToString(), threads=threads)
     for start in range(0, len(frames), batch):
         for name, array in run_session(session, frames[start : start + batch]).items():

@@ -105,23 +105,28 @@ def _tensors(index: GraphIndex, layers: list[NodeProto]) -> dict[str, set[str]]:
     for node in layers:
         found.setdefault(node.input[0], set()).add(node.name)
     names = {node.name for node in layers}
+    every = {node.name for node in _layers(index)}
     for node in index.nodes:
-        if node.op_type == "Add" and (other := _residual(index, node, names)):
-            found.setdefault(other, set()).add(node.name)
+        if node.op_type == "Add" and (paths := _paths(index, node, every)):
+            own, other = paths
+            if index.makers[own].name in names:
+                found.setdefault(other, set()).add(node.name)
     return found
 
 
-def _residual(index: GraphIndex, node: NodeProto, layers: set[str]) -> str | None:
-    """What is added to a quantised convolution's output that nothing else reads, or None.
+def _paths(index: GraphIndex, node: NodeProto, layers: set[str]) -> tuple[str, str] | None:
+    """Of a sum the output of a convolution that nothing else reads, with which it becomes one kernel, and
+    what is added to that; or None.
 
-    Of two such convolutions the later one is the sum's own, and the earlier one is quantised as the residual.
+    Of two such convolutions the later one is the sum's own. Which it is depends on no choice of float layers,
+    so that fewer layers never need the range of another activation.
     """
     if len(set(node.input)) != 2 or any(name not in index.makers for name in node.input):
         return None
-    first, second = sorted(node.input, key=lambda name: index.nodes.index(index.makers[name]), reverse=True)
-    for own, other in ((first, second), (second, first)):
+    last, first = sorted(node.input, key=lambda name: index.nodes.index(index.makers[name]), reverse=True)
+    for own, other in ((last, first), (first, last)):
         if index.makers[own].name in layers and len(index.readers[own]) == 1 and own not in index.outputs:
-            return str(other)
+            return own, other
     return None
 
 

@@ -22,6 +22,7 @@ def layer_sensitivity(
     frames: Image,
     *,
     heads: Sequence[str],
+    layers: Sequence[str] | None = None,
     batch: int,
     threads: int = 0,
     progress: Progress = silent,
@@ -36,14 +37,16 @@ def layer_sensitivity(
         ranges: of activations, see ``quantise``.
         frames: (F, H, W, 3) uint8, F a multiple of ``batch``; a few tell the order.
         heads: names of dense outputs, before TopK, where nothing changes places.
+        layers: which to measure; None measures all that int8 can be had for.
     """
-    layers = quantisable_layers(graph)
+    every = frozenset(quantisable_layers(graph))
+    layers = sorted(every) if layers is None else layers
     golden = _run(graph, frames, heads, batch=batch, threads=threads)
     spreads = {name: max(float(array.std()), _TINY) for name, array in golden.items()}
     figures: dict[str, float] = {}
     for done, layer in enumerate(layers):
         progress("measuring layers", done, len(layers))
-        only = quantise(graph, ranges, float_nodes=frozenset(layers) - {layer})
+        only = quantise(graph, ranges, float_nodes=every - {layer})
         found = _run(only, frames, heads, batch=batch, threads=threads)
         figures[layer] = max(
             float(np.sqrt(np.mean((golden[name] - found[name]) ** 2))) / spreads[name] for name in heads

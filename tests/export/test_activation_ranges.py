@@ -40,7 +40,7 @@ def test_max_cuts_nothing_off() -> None:
     assert cut_off(histogram(np.array([0.1, -7.0, 2.0])), "max") == 7.0
 
 
-@pytest.mark.parametrize("method", ["percentile", "mse", "entropy"])
+@pytest.mark.parametrize("method", ["percentile", "entropy"])
 def test_a_lone_outlier_does_not_stretch_the_range(method: str) -> None:
     values = np.abs(np.random.default_rng(0).normal(size=200_000))
     whole = cut_off(histogram(values), method)  # type: ignore[arg-type]
@@ -50,14 +50,14 @@ def test_a_lone_outlier_does_not_stretch_the_range(method: str) -> None:
 
 
 def test_least_squared_error_is_that_of_the_levels() -> None:
-    """Against a search over the values themselves."""
-    values = np.random.default_rng(1).exponential(size=20_000)
+    """Against a search over the values themselves, of which one is far from all others."""
+    values = np.append(np.random.default_rng(1).exponential(size=20_000), 60.0)
 
     def error(end: float) -> float:
         step = end / STEPS
         return float(((np.minimum(np.round(values / step), STEPS) * step - values) ** 2).sum())
 
-    ends = np.linspace(0.2, 1, 200) * values.max()
+    ends = np.linspace(0.02, 1, 500) * values.max()
     best = min(error(end) for end in ends)
     assert error(cut_off(histogram(values), "mse")) < 1.05 * best < error(values.max())
 

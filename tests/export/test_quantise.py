@@ -100,6 +100,10 @@ def test_named_layers_stay_float(exported: Bundle) -> None:
     kept = frozenset(layers[:3])
     names = quantised_tensors(graph, float_nodes=kept)
     assert len(names) < len(quantised_tensors(graph))
+    for layer in layers[::8]:
+        alone = quantised_tensors(graph, float_nodes=frozenset(layers) - {layer})
+        assert 1 <= len(alone) <= 2
+        assert set(alone) <= set(quantised_tensors(graph))
     index = GraphIndex(
         inferred(onnx.load_from_string(quantise(graph, dict.fromkeys(names, 1.0), float_nodes=kept)))
     )
