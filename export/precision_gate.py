@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import onnx
-
 from catseye.capture.geometry import Image
 from catseye.errors import CatseyeError
 from catseye.export.activation_ranges import cut_off, largest_magnitudes, observe
@@ -188,16 +186,8 @@ class Ranges:
 
     @cached_property
     def cut(self) -> Mapping[str, float]:
-        """Where int8 cuts off, of every activation that it may quantise, whichever layers are float: which
-        side of a sum is quantised depends on those."""
+        """Where int8 cuts off, of every activation that it may quantise; fewer layers need no others."""
         graph, frames, batch, threads = self._arguments
-        summed = {
-            name
-            for node in onnx.load_model_from_string(graph).graph.node
-            if node.op_type == "Add"
-            for name in node.input
-            if name in self.largest
-        }
-        names = summed.union(quantised_tensors(graph))
-        seen = observe(graph, self.largest, sorted(names), frames, batch=batch, threads=threads)
+        names = quantised_tensors(graph)
+        seen = observe(graph, self.largest, names, frames, batch=batch, threads=threads)
         return {name: cut_off(magnitudes, CUT) for name, magnitudes in seen.items()}
