@@ -298,11 +298,15 @@ class BundleModel(Model):
                 yield _detections(result, time_s=frame.time_s)
 
 
-def load(run_or_bundle: str | Path) -> Model:
+def load(run_or_bundle: str | Path, *, precision: str = "auto") -> Model:
     """Load the folder of a pretraining or fine-tuning run, or a bundle.
+
+    Args:
+        precision: which of a bundle's graphs, see ``load_engine``; a run has one only.
 
     Raises:
         InputError: it is neither, or is damaged, or the bundle is not signed by a trusted key.
+        UsageError: there is no such precision.
     """
     path = Path(run_or_bundle)
     if path.is_dir():
@@ -314,7 +318,7 @@ def load(run_or_bundle: str | Path) -> Model:
     from catseye.runtime import load_engine, open_bundle
 
     bundle = open_bundle(path)
-    return BundleModel(load_engine(bundle), bundle.manifest)
+    return BundleModel(load_engine(bundle, precision=precision), bundle.manifest)
 
 
 def _detections(result: FrameResult, *, time_s: float) -> Detections:

@@ -12,9 +12,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from catseye.capture.geometry import Image
 from catseye.export.onnx_files import inferred
+from catseye.runtime.engines.base import Inputs
 from catseye.runtime.engines.onnxruntime import make_session, run_session
+from catseye.runtime.network_input import in_batches
 
 Method = Literal["max", "percentile", "mse", "entropy"]
 
@@ -39,8 +40,8 @@ class Magnitudes:
     counts: NDArray[np.int64]
 
 
-def largest_magnitudes(graph: bytes, frames: Image, *, batch: int, threads: int = 0) -> dict[str, float]:
-    """The largest magnitude of every float32 activation over frames (F, H, W, 3), F a multiple of batch."""
+def largest_magnitudes(graph: bytes, frames: Inputs, *, batch: int, threads: int = 0) -> dict[str, float]:
+    """The largest magnitude of every float32 activation over frames."""
     model = inferred(onnx.load_model_from_string(graph))
     names = [
         value.name
@@ -60,7 +61,7 @@ def observe(
     graph: bytes,
     largest: Mapping[str, float],
     names: Collection[str],
-    frames: Image,
+    frames: Inputs,
     *,
     batch: int,
     threads: int = 0,
@@ -143,7 +144,7 @@ METHODS: Mapping[Method, Callable[[Magnitudes], float]] = MappingProxyType(
 def _watch(
     model: onnx.ModelProto,
     names: list[str],
-    frames: Image,
+    frames: Inputs,
     look: Callable[[str, NDArray[np.float32]], None],
     *,
     batch: int,
@@ -156,7 +157,9 @@ def _watch(
     watched.graph.output.extend(
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     )
+    if not names:
+        return
     session = make_session(watched.SerializeToString(), threads=threads)
-    for start in range(0, len(frames), batch):
-        for name, array in run_session(session, frames[start : start + batch]).items():
+    for part, _ in in_batches(frames, batch):
+        for name, array in run_session(session, part).items():
             look(name, np.abs(array))

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from catseye.capture.geometry import ColorMatrix
+from catseye.export.calibration_frames import calibration_frames
+from catseye.export.gate import Budget
 from catseye.export.golden import golden_inputs, proof_fragment
 from catseye.export.graph import DeployedGraph
+from catseye.export.held_out import HeldOut, held_out_pictures, read_held_out
 from catseye.export.onnx_export import export_onnx
 from catseye.export.parity import prove_parity, reference_outputs
+from catseye.export.precision_gate import (
+    open_gate,
+    require_trained_figures,
+    search_precision,
+    with_task_figures,
+)
+from catseye.export.precisions import convert, measured, require_precisions
 from catseye.export.proven_bundle import proof_frames, require_bundle_options, write_proven_bundle
 from catseye.pretrain.checkpoint import CheckpointInfo
 from catseye.pretrain.detector import load_detector
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import (
+    Agreement,
     Bundle,
     Colour,
     DepthOutput,
@@ -23,10 +34,12 @@ from catseye.runtime.bundle import (
     Network,
     Provenance,
     Tolerances,
+    Verdict,
 )
 from catseye.runtime.distance import CUES
 from catseye.runtime.engines.base import InputLayout
-from catseye.runtime.network_input import frame_count
+from catseye.runtime.network_input import first_frames, frame_count, pictures_input
+from catseye.runtime.precision import Precision
 from catseye.version import __version__
 
 
@@ -34,6 +47,9 @@ def export(
     run: str | Path,
     out: str | Path,
     *,
+    precisions: Sequence[str] = ("fp32", "fp16"),
+    calibration: Sequence[str | Path] = (),
+    float_nodes: Collection[str] = (),
     top_k: int = 100,
     input: InputLayout = "rgb8",
     matrix: ColorMatrix = "bt709",
@@ -41,6 +57,8 @@ def export(
     batch: int = 1,
     videos: Sequence[str | Path] = (),
     score_threshold: float = 0.3,
+    held_out: HeldOut | None = None,
+    budget: Budget | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Bundle:
@@ -49,13 +67,22 @@ def export(
     Args:
         run: folder of the run.
         out: file to write, ``NAME.catseye``; replaced only by a bundle that holds its proof.
+        precisions: of the graphs in it: ``fp32``, which is always there, ``fp16``, ``int8``. One that no
+            longer sees what the trained network sees is left out, and the manifest's verdict says why.
+        calibration: videos, and folders of videos or pictures, on which the ranges of activations are
+            measured; int8 needs it.
+        float_nodes: names of nodes that int8 leaves in float32.
         top_k: detections a frame; no more than the network has cells.
         input: how frames enter the graph: ``rgb8``, or ``nv12`` planes, which it makes RGB of by itself.
         matrix, full_range: of those planes. Give what the vehicle's cameras stream: others are converted.
         batch: frames a call.
-        videos: footage whose frames become the proof's inputs; noise does where there is none.
+        videos: footage whose frames become the proof's inputs; those of ``calibration`` do where there is
+            none, or else noise.
         score_threshold: score from which a detection is worth showing.
-        seed: of that noise.
+        held_out: frames kept out of training, on which each precision is held to ``budget``, with as many
+            layers back in float as that takes; without them the bundle says that no task metric was measured.
+        budget: what a precision may lose; by default as ``Budget`` says.
+        seed: of that noise, and of the choice of frames.
         progress: told of each step.
 
     Raises:
@@ -67,12 +94,25 @@ def export(
     require_bundle_options(
         out, top_k=top_k, score_threshold=score_threshold, videos=videos, batch=batch, input=input
     )
-    steps = 5
+    wanted = require_precisions(precisions, calibrated=bool(calibration))
+    steps = 5 + len(wanted) - 1
     progress("loading the run", 0, steps)
     detector, info = load_detector(run)
     colour = Colour(matrix=matrix, full_range=full_range) if input == "nv12" else None
     network = Network(width=info.width, height=info.height, batch=batch, input=input, colour=colour)
-    inputs = golden_inputs([Path(video) for video in videos], network, count=proof_frames(batch), seed=seed)
+    seen = (
+        pictures_input(
+            calibration_frames(calibration, width=info.width, height=info.height, seed=seed), network
+        )
+        if calibration
+        else None
+    )
+    count = proof_frames(batch)
+    inputs = (
+        first_frames(seen, count)
+        if seen is not None and frame_count(seen) >= count and not videos
+        else golden_inputs([Path(video) for video in videos], network, count=count, seed=seed)
+    )
     progress("running the trained network", 1, steps)
     reference = reference_outputs(detector, inputs, top_k=top_k, colour=colour)
     tolerances = Tolerances()
@@ -80,7 +120,6 @@ def export(
     exported = export_onnx(DeployedGraph(detector, top_k=top_k, colour=colour), network)
     progress("proving parity", 3, steps)
     parity, golden = prove_parity(reference, exported, inputs, network=network, tolerances=tolerances)
-    progress("signing", 4, steps)
     fragment = proof_fragment(network)
     manifest = Manifest(
         name=out.stem,
@@ -103,14 +142,42 @@ def export(
             metrics=info.metrics,
         ),
     )
+    gate = None
+    if held_out is not None:
+        held_out_frames = read_held_out(held_out, manifest, progress=progress)
+        gate = open_gate(exported.deployed, manifest, held_out_frames, budget or Budget(), progress=progress)
+        require_trained_figures(gate, detector, held_out_pictures(held_out), top_k=top_k)
+    measured_on = inputs if seen is None else seen
+    graphs: dict[Precision, bytes] = {"fp32": exported.deployed}
+    agreements: dict[Precision, Agreement] = {}
+    verdicts: dict[Precision, Verdict] = {} if gate is None else {"fp32": gate.verdict()}
+    for step, precision in enumerate(wanted[1:], 4):
+        progress(f"converting to {precision}", step, steps)
+        kept_float = frozenset(float_nodes if precision == "int8" else ())
+        search = None
+        if gate is not None:
+            search = search_precision(
+                gate, exported, precision, measured_on, float_nodes=kept_float, progress=progress
+            )
+            graph = search.best.graph
+        else:
+            graph = convert(exported.deployed, precision, measured_on, batch=batch, float_nodes=kept_float)
+        made = measured(graph, inputs, golden, batch=batch, threshold=score_threshold)
+        verdicts[precision] = with_task_figures(made.verdict(), search)
+        if verdicts[precision].accepted:
+            graphs[precision], agreements[precision] = made.graph, made.limits
+    progress("signing", steps - 1, steps)
     bundle = write_proven_bundle(
         out,
-        manifest,
-        graph=exported.deployed,
+        manifest.model_copy(
+            update={"precisions": tuple(graphs), "agreements": agreements, "verdicts": verdicts}
+        ),
+        graphs=graphs,
         inputs=inputs,
         fragment=fragment,
         golden=golden,
-        parity=parity.document(),
+        parity=parity.document()
+        | {"precisions": {name: verdict.model_dump() for name, verdict in verdicts.items()}},
     )
     progress("exported", steps, steps)
     return bundle

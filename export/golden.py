@@ -10,17 +10,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from catseye.capture.geometry import Image
 from catseye.capture.sources import VideoFile
 from catseye.capture.writer import VideoWriter
-from catseye.errors import InputError
+from catseye.errors import CatseyeError, InputError
 from catseye.runtime.bundle import Colour, Network
 from catseye.runtime.engines.base import Inputs
-from catseye.runtime.network_input import network_input, picture_input, stacked
+from catseye.runtime.network_input import network_input, pictures_input, stacked
 from catseye.runtime.proof import decode_fragment
 
 _SPACING = 20
+_FLAT_SIDE, _FLAT_LEVELS, _MOST_OFF = 9, 16, 0.5
 _FRAGMENT_FRAMES = 4
 _FRAGMENT_FPS = 25
 
@@ -33,7 +35,7 @@ def golden_inputs(videos: Sequence[Path], network: Network, *, count: int, seed:
     """
     if not videos:
         noise = _noise(count, width=network.width, height=network.height, seed=seed)
-        return stacked([picture_input(picture, network) for picture in noise])
+        return pictures_input(noise, network)
     shares = [count // len(videos) + (index < count % len(videos)) for index in range(len(videos))]
     frames = [
         frame for video, share in zip(videos, shares, strict=True) for frame in _spaced(video, share, network)
@@ -42,12 +44,24 @@ def golden_inputs(videos: Sequence[Path], network: Network, *, count: int, seed:
 
 
 def proof_fragment(network: Network) -> tuple[bytes, Inputs]:
-    """The video that ``write_fragment`` writes, and its frames as network input."""
+    """The video that ``write_fragment`` writes, and its frames as network input.
+
+    Raises:
+        CatseyeError: what is decoded here is not what was drawn. Else a fault that export and vehicle share
+            would prove itself right.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fragment.mp4"
         write_fragment(path, network)
         video = path.read_bytes()
-    return video, stacked(list(decode_fragment(video, network)))
+    found = stacked(list(decode_fragment(video, network)))
+    off = _levels_off(found, network)
+    if not off <= _MOST_OFF:
+        raise CatseyeError(
+            f"the proof's video does not come back as it was drawn: where it is flat its colours are "
+            f"{off:.2g} levels off, {_MOST_OFF} at most; nothing was written"
+        )
+    return video, found
 
 
 def write_fragment(path: str | Path, network: Network) -> None:
@@ -57,7 +71,7 @@ def write_fragment(path: str | Path, network: Network) -> None:
     resize or letterbox shows. Where the network takes planes, the card's are of the other matrix and range:
     planes of the network's own would pass whoever converts none. The card is larger than the network's frame.
     """
-    size = (2 * network.width, 2 * (network.height * 5 // 4))
+    size = _card_size(network)
     colour = _other_colour(network.colour)
     with VideoWriter(
         path,
@@ -70,7 +84,7 @@ def write_fragment(path: str | Path, network: Network) -> None:
         full_range=colour.full_range,
     ) as writer:
         for index in range(_FRAGMENT_FRAMES):
-            writer.write_rgb(_test_card(*size, shift=8 * index), pts=index)
+            writer.write_rgb(_test_card(*size, index), pts=index)
 
 
 def _other_colour(colour: Colour | None) -> Colour:
@@ -105,9 +119,13 @@ def _noise(count: int, *, width: int, height: int, seed: int) -> Image:
     return np.clip(128 + 40 * total, 0, 255).astype(np.uint8)
 
 
-def _test_card(width: int, height: int, *, shift: int) -> Image:
-    """Bars of the eight corners of the colour cube above a grey ramp, displaced by ``shift`` pixels."""
-    columns = (np.arange(width) + shift) % width
+def _card_size(network: Network) -> tuple[int, int]:
+    return 2 * network.width, 2 * (network.height * 5 // 4)
+
+
+def _test_card(width: int, height: int, index: int) -> Image:
+    """Bars of the eight corners of the colour cube above a grey ramp, which move on by 8 pixels a frame."""
+    columns = (np.arange(width) + 8 * index) % width
     bar = columns * 8 // width
     bars = np.stack([bar & 1, bar >> 1 & 1, bar >> 2 & 1], axis=-1) * 255
     ramp = np.repeat((columns * 255 // (width - 1))[:, None], 3, axis=1)
@@ -115,3 +133,24 @@ def _test_card(width: int, height: int, *, shift: int) -> Image:
     card[: height * 2 // 3] = bars
     card[height * 2 // 3 :] = ramp
     return card
+
+
+def _levels_off(found: Inputs, network: Network) -> float:
+    """How far decoded frames are from the cards as drawn, in levels: the mean over where these are flat.
+
+    4:2:0 and coding blur every edge. Infinite where frames are missing.
+    """
+    size = _card_size(network)
+    cards = np.stack([_test_card(*size, index) for index in range(_FRAGMENT_FRAMES)])
+    drawn = pictures_input(cards, network)
+    if any(found[name].shape != plane.shape for name, plane in drawn.items()):
+        return float("inf")
+    off = [np.abs(found[name].astype(np.int16) - plane)[_is_flat(plane)] for name, plane in drawn.items()]
+    return float(np.concatenate([levels.ravel() for levels in off]).mean())
+
+
+def _is_flat(frames: Image) -> NDArray[np.bool_]:
+    """Which pixels (T, H, W) of frames (T, H, W, …) are like all around them."""
+    around = np.ones((_FLAT_SIDE, _FLAT_SIDE), np.uint8)
+    spread = np.stack([cv2.dilate(frame, around) - cv2.erode(frame, around) for frame in frames])
+    return np.asarray(spread.reshape(*frames.shape[:3], -1).max(axis=-1) <= _FLAT_LEVELS)

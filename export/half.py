@@ -24,7 +24,7 @@ LARGEST = 65504 / 2
 _KEEPS_FLOAT = {"Resize": frozenset({1, 2})}
 """Inputs that are float32 whatever the type of the others."""
 
-_SUFFIXES = {TensorProto.FLOAT16: "half", TensorProto.FLOAT: "single"}
+_SUFFIXES: dict[int, str] = {TensorProto.FLOAT16: "half", TensorProto.FLOAT: "single"}
 
 
 def to_half(

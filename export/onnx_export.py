@@ -13,6 +13,7 @@ import onnxslim
 import torch
 
 from catseye.errors import CatseyeError
+from catseye.export.folding import fold_normalisation
 from catseye.export.graph import DeployedGraph, GraphOutputs
 from catseye.export.onnx_files import OPSET, checked, only_outputs, strip
 from catseye.runtime.bundle import Network
@@ -58,6 +59,7 @@ def export_onnx(graph: DeployedGraph, network: Network) -> ExportedGraph:
     model = program.model_proto
     _name_nodes(model)
     model = onnxslim.slim(model)
+    fold_normalisation(model)
     strip(model)
     with_heads = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     deployed = only_outputs(with_heads, OUTPUT_NAMES)

@@ -21,6 +21,7 @@ from catseye.runtime.bundle import (
     write_bundle,
 )
 from catseye.runtime.engines.base import INPUT_NAMES, EngineOutput, Inputs
+from catseye.runtime.precision import Precision
 
 SUFFIX = ".catseye"
 PROOF_FRAMES = 4
@@ -65,22 +66,23 @@ def write_proven_bundle(
     out: Path,
     manifest: Manifest,
     *,
-    graph: bytes,
+    graphs: Mapping[Precision, bytes],
     inputs: Inputs,
     fragment: tuple[bytes, Inputs],
     golden: EngineOutput,
     parity: Mapping[str, Any],
 ) -> Bundle:
-    """Write a graph with its proof, sign it, and read it back.
+    """Write graphs with their proof, sign them, and read it all back.
 
     Args:
+        graphs: by precision, float32 among them.
         inputs: golden ones, whose outputs are ``golden``.
         fragment: a short video, and its frames as network input.
-        parity: how the graph was held to what it was made of, as JSON types.
+        parity: how the graphs were held to what it was made of, as JSON types.
     """
     video, video_frames = fragment
     entries = {
-        "fp32.onnx": graph,
+        **{f"{precision}.onnx": graph for precision, graph in graphs.items()},
         **{array_entry(name): dump_array(array) for name, array in inputs.items()},
         FRAGMENT: video,
         **{fragment_entry(name): dump_array(array) for name, array in video_frames.items()},

@@ -1,11 +1,11 @@
 """A float32 graph in int8: pairs of QuantizeLinear and DequantizeLinear where TensorRT fuses them.
 
 What NVIDIA's guidance on explicit quantisation comes to for these networks: the input and the weights of a
-convolution are quantised, its output is not, since the next layer's pair stands behind the activation;
-where a convolution is added to another path, the other path is quantised, so that convolution, sum and
-activation become one kernel; zero points are 0; weights have a scale for each output channel, activations one;
-biases stay float, since TensorRT reads no int32 ones. The last layers and all that decodes stay float32, and so
-does what prepares the input.
+convolution are quantised, its output is not, since the next layer's pair stands behind the activation. Where
+a convolution is added to another path, the other path is quantised, so that convolution, sum and activation
+become one kernel. Zero points are 0; weights have a scale for each output channel, activations one. Biases
+stay float, since TensorRT reads no int32 ones. The last layers and all that decodes stay float32, and so does
+what prepares the input.
 
 Weights are stored as int8, a quarter of the bytes.
 """
@@ -40,8 +40,10 @@ def quantised_tensors(graph: bytes, *, float_nodes: frozenset[str] = frozenset()
     return tuple(_tensors(index, _chosen(index, float_nodes)))
 
 
-def quantise(graph: bytes, ranges: Mapping[str, float], *, float_nodes: frozenset[str] = frozenset()) -> bytes:
-    """Convert a serialised float32 model, its batch normalisation folded; inputs and outputs keep their types.
+def quantise(
+    graph: bytes, ranges: Mapping[str, float], *, float_nodes: frozenset[str] = frozenset()
+) -> bytes:
+    """Convert a serialised float32 model; its inputs and outputs keep their types.
 
     Args:
         ranges: for each of ``quantised_tensors`` the magnitude that its largest level stands for.
@@ -103,46 +105,46 @@ def _tensors(index: GraphIndex, layers: list[NodeProto]) -> dict[str, set[str]]:
     for node in layers:
         found.setdefault(node.input[0], set()).add(node.name)
     names = {node.name for node in layers}
+    every = {node.name for node in _layers(index)}
     for node in index.nodes:
-        if node.op_type == "Add" and (other := _residual(index, node, names)):
-            found.setdefault(other, set()).add(node.name)
+        if node.op_type == "Add" and (paths := _paths(index, node, every)):
+            own, other = paths
+            if index.makers[own].name in names:
+                found.setdefault(other, set()).add(node.name)
     return found
 
 
-def _residual(index: GraphIndex, node: NodeProto, layers: set[str]) -> str | None:
-    """What is added to a quantised convolution's output that nothing else reads, or None.
+def _paths(index: GraphIndex, node: NodeProto, layers: set[str]) -> tuple[str, str] | None:
+    """Of a sum the output of a convolution that nothing else reads, with which it becomes one kernel, and
+    what is added to that; or None.
 
-    Of two such convolutions the later one is the sum's own, and the earlier one is quantised as the residual.
+    Of two such convolutions the later one is the sum's own. Which it is depends on no choice of float layers,
+    so that fewer layers never need the range of another activation.
     """
     if len(set(node.input)) != 2 or any(name not in index.makers for name in node.input):
         return None
-    first, second = sorted(node.input, key=lambda name: index.nodes.index(index.makers[name]), reverse=True)
-    for own, other in ((first, second), (second, first)):
+    last, first = sorted(node.input, key=lambda name: index.nodes.index(index.makers[name]), reverse=True)
+    for own, other in ((last, first), (first, last)):
         if index.makers[own].name in layers and len(index.readers[own]) == 1 and own not in index.outputs:
-            return other
+            return own, other
     return None
 
 
-def _pair(
-    maker: str, name: str, largest: float, constants: list[TensorProto]
-) -> tuple[NodeProto, NodeProto]:
+def _pair(maker: str, name: str, largest: float, constants: list[TensorProto]) -> tuple[NodeProto, NodeProto]:
     """Quantise and restore an activation by one scale."""
     parameters = _parameters(name, _scales(np.array(largest)), constants)
     levels = f"{name}:levels"
     return (
-        helper.make_node(
-            "QuantizeLinear", [name, *parameters], [levels], name=f"{maker}/QuantizeLinear"
-        ),
+        helper.make_node("QuantizeLinear", [name, *parameters], [levels], name=f"{maker}/QuantizeLinear"),
         helper.make_node(
             "DequantizeLinear", [levels, *parameters], [_restored(name)], name=f"{maker}/DequantizeLinear"
         ),
     )
 
 
-def _weights(
-    layer: NodeProto, weight: TensorProto, constants: list[TensorProto]
-) -> tuple[NodeProto, str]:
-    """Store weights (out, in, h, w) as int8 with a scale a channel; return what restores them, and as what."""
+def _weights(layer: NodeProto, weight: TensorProto, constants: list[TensorProto]) -> tuple[NodeProto, str]:
+    """Store weights (out, in, h, w) as int8 with a scale a channel; return what restores them, and its
+    output."""
     values = numpy_helper.to_array(weight)
     scales = _scales(np.abs(values).max(axis=(1, 2, 3)))
     levels = np.clip(np.rint(values / scales[:, None, None, None]), -STEPS, STEPS).astype(np.int8)

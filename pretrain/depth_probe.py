@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Image, letterbox
+from catseye.capture.geometry import Image, Letterbox, letterbox
 from catseye.capture.manifest import Clip
 from catseye.pretrain.clip_sampler import network_intrinsics
 from catseye.pretrain.depth_metrics import DepthPair
@@ -65,8 +65,13 @@ def depth_pairs(
     depth = (canonical_depth(inverse) * focal).float().numpy()
     true = np.asarray(truth.depth[rows[0]], dtype=np.float32)
     box = letterbox(clip.width, clip.height, width, height)
-    x = ((np.arange(true.shape[1]) + 0.5) / true.shape[1] * box.scaled_width + box.left) / width
-    y = ((np.arange(true.shape[0]) + 0.5) / true.shape[0] * box.scaled_height + box.top) / height
+    return [at_true_places(depth, true, box)]
+
+
+def at_true_places(depth: NDArray[np.float32], true: NDArray[np.float32], box: Letterbox) -> DepthPair:
+    """A map (h, w) of a network frame, read where a map of a whole picture has its truth."""
+    x = ((np.arange(true.shape[1]) + 0.5) / true.shape[1] * box.scaled_width + box.left) / box.width
+    y = ((np.arange(true.shape[0]) + 0.5) / true.shape[0] * box.scaled_height + box.top) / box.height
     columns, lines = np.meshgrid(x * depth.shape[1] - 0.5, y * depth.shape[0] - 0.5)
     at_truth = cv2.remap(
         depth,
@@ -75,7 +80,7 @@ def depth_pairs(
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return [DepthPair(np.asarray(at_truth, dtype=np.float32), true)]
+    return DepthPair(np.asarray(at_truth, dtype=np.float32), true)
 
 
 def fast() -> torch.autocast:

@@ -99,6 +99,7 @@ def bench(
     source: str | Path | None = None,
     *,
     engine: str = "auto",
+    precision: str = "auto",
     threads: int = 0,
     plans: PlanOptions | None = None,
     calls: int = 200,
@@ -112,6 +113,7 @@ def bench(
         bundle: a signed bundle.
         source: a video file; None renders one of 1280×720 with moving rectangles.
         engine: what executes the graph, see ``load_engine``.
+        precision: which of the bundle's graphs, likewise.
         threads: cores one call of the engine may use on the CPU; 0 takes all.
         plans: how TensorRT's plans are built and kept, see ``load_engine``.
         calls: of the engine alone.
@@ -130,7 +132,9 @@ def bench(
         VideoFile(source).close()
     began = perf_counter()
     opened = open_bundle(bundle)
-    with closing(load_engine(opened, engine=engine, threads=threads, plans=plans)) as runner:
+    with closing(
+        load_engine(opened, engine=engine, precision=precision, threads=threads, plans=plans)
+    ) as runner:
         noise = _noise(opened.manifest)
         runner.infer(noise[0])
         cold_start_s = perf_counter() - began

@@ -14,7 +14,7 @@ from typing import Any
 from catseye.errors import CatseyeError, InputError, MissingExtraError
 from catseye.files import write_json
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Bundle, open_bundle
+from catseye.runtime.bundle import Bundle, Verdict, open_bundle
 from catseye.runtime.device import Device, this_device
 from catseye.runtime.engines.base import Engine
 from catseye.runtime.engines.tensorrt import TensorRTEngine
@@ -55,14 +55,6 @@ class BuildReport:
                 {**entry.model_dump(exclude={"layers"}), "proven": entry.proven} for entry in self.plans
             ],
         }
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """The verdict on a precision that no gate has looked at."""
-
-    accepted: bool = True
-    reason: str = ""
 
 
 def build(
@@ -197,10 +189,10 @@ def choose_plan(bundle: Bundle, entries: Mapping[str, PlanEntry]) -> tuple[str, 
     return chosen, "; ".join([reason, *(f"{fault} (not served)" for fault in faults)])
 
 
-def verdicts_of(bundle: Bundle) -> dict[str, Any]:
+def verdicts_of(bundle: Bundle) -> dict[Precision, Verdict]:
     """What the gate said of each precision at export; one that it did not judge is accepted."""
-    said = getattr(bundle.manifest, "verdicts", {})
-    return {**{name: Accepted() for name in bundle.manifest.precisions}, **said}
+    unjudged = Verdict(accepted=True, reason="no gate has looked at it")
+    return {**dict.fromkeys(bundle.manifest.precisions, unjudged), **bundle.manifest.verdicts}
 
 
 def plan_key(device: Device, bundle: Bundle, precision: str, options: PlanOptions) -> PlanKey:

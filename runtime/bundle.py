@@ -28,6 +28,7 @@ from catseye.runtime.archive import canonical, read_archive
 from catseye.runtime.distance import CUES, CueName
 from catseye.runtime.engines.base import INPUT_NAME, INPUT_NAMES, OUTPUT_NAMES, InputLayout
 from catseye.runtime.onnx_reader import Value, check_model
+from catseye.runtime.precision import Precision
 from catseye.runtime.ranging.known_sizes import Shape, Shapes, shapes_of
 from catseye.runtime.signing import SIGNATURE_BYTES, check_signature, sign
 
@@ -175,6 +176,29 @@ class Tolerances(_Part):
     frame_max: float = Field(default=8.0, gt=0)
 
 
+class Agreement(_Part):
+    """How far a replay of a graph of lower precision may be from the golden outputs, which are the trained
+    network's; see ``agreement.Disagreement`` for the figures.
+
+    Measured at export, with a margin for engines that round otherwise. The defaults are the most that a proof
+    may allow and still tell a broken engine.
+    """
+
+    detections: float = Field(default=0.4, ge=0)
+    boxes: float = Field(default=0.25, ge=0)
+    scores: float = Field(default=0.15, ge=0)
+    embeddings: float = Field(default=0.25, ge=0)
+    depth: float = Field(default=0.25, ge=0)
+
+
+class Verdict(_Part):
+    """Whether a precision is fit for its task, and why."""
+
+    accepted: bool
+    reason: str
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
 class Manifest(Contract):
     """The contract ``manifest.json``.
 
@@ -193,10 +217,13 @@ class Manifest(Contract):
         nms_iou: a detection that overlaps a better one of its class by more than this IoU is the same object
             again, and whoever uses the outputs drops it; None for a network that gives each object once.
         score_threshold: score from which a detection is worth showing.
-        precisions: graphs in the bundle.
+        precisions: graphs in the bundle; float32 is always one.
+        agreements: how exact a replay of each lower precision must be.
+        verdicts: on each precision that was asked for, in the bundle or left out.
+        cpu_precision: what an engine on the CPU takes where nothing else is asked for.
         proof_frames: golden inputs. Where they are no multiple of the batch, the last one fills it up.
         fragment_frames: frames of the proof's video.
-        tolerances: how exact a replay must be.
+        tolerances: how exact a replay of the float32 graph must be.
         provenance: where the weights come from.
         entries: every entry but the manifest and its signature.
     """
@@ -218,7 +245,10 @@ class Manifest(Contract):
     sizes: dict[str, tuple[Shape, ...]] = Field(default_factory=dict)
     nms_iou: float | None = Field(default=None, gt=0, lt=1)
     score_threshold: float = Field(default=0.3, ge=0, le=1)
-    precisions: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32",)
+    precisions: tuple[Precision, ...] = ("fp32",)
+    agreements: dict[Precision, Agreement] = Field(default_factory=dict)
+    verdicts: dict[Precision, Verdict] = Field(default_factory=dict)
+    cpu_precision: Precision = "fp32"
     proof_frames: int = Field(gt=0)
     fragment_frames: int = Field(gt=0)
     tolerances: Tolerances = Tolerances()
@@ -227,12 +257,18 @@ class Manifest(Contract):
 
     def written_version(self) -> str:
         """Major 3 only where a reader of major 2 would go wrong: it knows RGB frames and whole batches. Major
-        2 likewise: major 1 wants every output, fits every frame into the middle and drops no doubles."""
+        2 likewise: major 1 wants every output, fits every frame into the middle and drops no doubles. What is
+        told of lower precisions is a minor matter: older readers run the float32 graph, which is always
+        there."""
         if self.network.input != "rgb8" or self.proof_frames % self.network.batch:
             return self.VERSION
         plain = self.nms_iou is None and self.network.fit == "centre"
         complete = self.embedding_dim is not None and self.depth_shape is not None
-        return "1.1" if plain and complete else "2.0"
+        return "1.2" if plain and complete else "2.1"
+
+    def agreement(self, precision: Precision) -> Agreement:
+        """How exact a replay of a lower precision must be."""
+        return self.agreements.get(precision, Agreement())
 
     def shapes(self) -> list[Shapes]:
         """What is known of the size of each class, by class index."""
@@ -341,6 +377,8 @@ def open_bundle(path: str | Path) -> Bundle:
     key = check_signature(bytes(entries[MANIFEST]), bytes(entries[SIGNATURE]), subject=path)
     manifest = Manifest.parse(bytes(entries[MANIFEST]), subject=f"{path}: {MANIFEST}")
     _check_entries(path, manifest, entries)
+    if "fp32" not in manifest.precisions or manifest.cpu_precision not in manifest.precisions:
+        raise InputError(path, "names precisions that it has not", _REMEDY)
     for precision in manifest.precisions:
         _check_graph(path, manifest, f"{precision}.onnx", entries)
     for name, value in manifest.arrays().items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -41,6 +41,11 @@ def picture_input(rgb: Image, network: Network) -> Inputs:
     return dict(zip(INPUT_NAMES["nv12"], nv12, strict=True))
 
 
+def pictures_input(pictures: Iterable[Image], network: Network) -> Inputs:
+    """RGB pictures, such as (F, H, W, 3) uint8, along the first axis."""
+    return stacked([picture_input(picture, network) for picture in pictures])
+
+
 def stacked(frames: Sequence[Inputs]) -> Inputs:
     """Single frames along a new first axis; one alone is not copied."""
     if len(frames) == 1:
@@ -62,6 +67,10 @@ def in_batches(inputs: Inputs, batch: int) -> Iterator[tuple[Inputs, int]]:
     for start in range(0, total, batch):
         part = {name: array[start : start + batch] for name, array in inputs.items()}
         yield filled(part, batch), min(batch, total - start)
+
+
+def first_frames(inputs: Inputs, count: int) -> Inputs:
+    return {name: array[:count] for name, array in inputs.items()}
 
 
 def frame_count(inputs: Inputs) -> int:

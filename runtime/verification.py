@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from catseye.progress import Progress, silent
+from catseye.runtime.agreement import compare_coarsely
 from catseye.runtime.bundle import FRAGMENT, Bundle, array_entry, fragment_entry, open_bundle
 from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
@@ -27,7 +28,7 @@ class VerifyReport:
         key: id of the trusted key that signed it.
         sha256: identity of the file.
         engine: what replayed the proof.
-        checks: each figure and its limit.
+        checks: each figure and its limit; those of a lower precision begin with its name.
     """
 
     path: Path
@@ -45,47 +46,58 @@ def verify(
     path: str | Path,
     *,
     engine: str = "auto",
+    precision: str = "all",
     threads: int = 0,
     plans: PlanOptions | None = None,
     progress: Progress = silent,
 ) -> VerifyReport:
     """Check a bundle's form, signature, hashes and schema, then replay its proof on this machine.
 
-    Golden inputs go through the engine, and the video fragment through decoding and resizing.
+    Golden inputs go through the engine, in every precision or the one named, and the video fragment through
+    decoding and resizing too.
 
     Raises:
         InputError: the bundle is refused, see ``open_bundle``.
         CatseyeError: the engine does not load the graph.
-        UsageError: there is no such engine.
+        UsageError: there is no such engine or precision.
     """
-    progress("checking the signature", 0, 3)
+    progress("checking the signature", 0, 1)
     bundle = open_bundle(path)
-    progress("replaying the proof", 1, 3)
-    with closing(load_engine(bundle, engine=engine, threads=threads, plans=plans)) as runner:
-        checks = prove(bundle, runner)
-    progress("verified", 3, 3)
-    return VerifyReport(
-        bundle.path, bundle.manifest.name, bundle.key, bundle.sha256, runner.name, tuple(checks)
-    )
+    precisions = bundle.manifest.precisions if precision == "all" else (precision,)
+    progress("decoding the video fragment", 0, len(precisions) + 1)
+    decoded = _decoded_fragment(bundle)
+    checks, name = _frame_checks(bundle, decoded), ""
+    for step, each in enumerate(precisions, 1):
+        progress(f"replaying the proof in {each}", step, len(precisions) + 1)
+        with closing(
+            load_engine(bundle, engine=engine, precision=each, threads=threads, plans=plans)
+        ) as runner:
+            checks += _engine_checks(bundle, runner, decoded, precision=each)
+            name = runner.name
+    progress("verified", 1, 1)
+    return VerifyReport(bundle.path, bundle.manifest.name, bundle.key, bundle.sha256, name, tuple(checks))
 
 
 def prove(bundle: Bundle, engine: Engine, *, precision: str = "fp32") -> list[Check]:
     """Replay a bundle's proof: golden inputs through the engine, the video through decoding too."""
-    batch = bundle.manifest.network.batch
-    found = replay(engine, golden_inputs(bundle), batch=batch)
-    decoded = list(decode_fragment(bundle.entries[FRAGMENT], bundle.manifest.network))
-    seen = replay(engine, stacked(decoded), batch=batch)
-    wild = sum(int((~np.isfinite(array)).sum()) for array in seen.arrays().values())
-    return [
-        *proof_checks(bundle, found, precision=precision),
-        *compare_frames(_golden_fragment(bundle), decoded, bundle.manifest.tolerances),
-        Check("fragment outputs that are no number", float(wild), 0.0),
-    ]
+    decoded = _decoded_fragment(bundle)
+    return _frame_checks(bundle, decoded) + _engine_checks(bundle, engine, decoded, precision=precision)
 
 
 def proof_checks(bundle: Bundle, found: EngineOutput, *, precision: str) -> list[Check]:
-    """Hold an engine's outputs for the golden inputs to what its precision allows."""
-    return compare_outputs(golden_outputs(bundle), found, bundle.manifest.tolerances)
+    """Hold an engine's outputs for the golden inputs to what its precision allows.
+
+    The float32 graph must give the golden outputs element by element, ``auto`` stands for it where the bundle
+    says so; a lower precision must see the same, see ``agreement``.
+    """
+    manifest, golden = bundle.manifest, golden_outputs(bundle)
+    if precision == "auto":
+        precision = manifest.cpu_precision
+    if precision == "fp32":
+        return compare_outputs(golden, found, manifest.tolerances)
+    limits = manifest.agreement("fp16" if precision == "fp16" else "int8")
+    apart = compare_coarsely(golden, found, threshold=manifest.score_threshold)
+    return [replace(check, name=f"{precision} {check.name}") for check in apart.checks(limits)]
 
 
 def golden_inputs(bundle: Bundle) -> Inputs:
@@ -116,9 +128,27 @@ def golden_outputs(bundle: Bundle) -> EngineOutput:
     )
 
 
-def _golden_fragment(bundle: Bundle) -> Inputs:
+def _decoded_fragment(bundle: Bundle) -> list[Inputs]:
+    return list(decode_fragment(bundle.entries[FRAGMENT], bundle.manifest.network))
+
+
+def _frame_checks(bundle: Bundle, decoded: list[Inputs]) -> list[Check]:
+    """Is the video decoded, converted and resized here as it was at export?"""
     frames = bundle.manifest.fragment_frames
-    return {
+    golden = {
         value.name: bundle.array(fragment_entry(value.name), dtype="uint8", shape=(frames, *value.shape[1:]))
         for value in bundle.manifest.network.inputs()
     }
+    return compare_frames(golden, decoded, bundle.manifest.tolerances)
+
+
+def _engine_checks(bundle: Bundle, engine: Engine, decoded: list[Inputs], *, precision: str) -> list[Check]:
+    """Does the engine give for the golden inputs what it must, and numbers for the video?"""
+    batch = bundle.manifest.network.batch
+    found = replay(engine, golden_inputs(bundle), batch=batch)
+    seen = replay(engine, stacked(decoded), batch=batch)
+    wild = sum(int((~np.isfinite(array)).sum()) for array in seen.arrays().values())
+    return [
+        *proof_checks(bundle, found, precision=precision),
+        Check(f"{precision} outputs for the fragment that are no number", float(wild), 0.0),
+    ]

@@ -28,6 +28,7 @@ def run(
     video: str | Path | None = None,
     calibration: str | Path | None = None,
     engine: str = "auto",
+    precision: str = "auto",
     threads: int = 0,
     plans: PlanOptions | None = None,
     threshold: float | None = None,
@@ -42,6 +43,7 @@ def run(
         video: where to write the video with the tracks drawn on it.
         calibration: the camera's ``calibration.json``; without it distances in metres are null.
         engine: what executes the graph, see ``load_engine``.
+        precision: which of the bundle's graphs, likewise.
         threads: cores one call of the engine may use on the CPU; 0 takes all.
         plans: how TensorRT's plans are built and kept, see ``load_engine``.
         threshold: score from which a detection counts as sure of itself; None takes the bundle's.
@@ -64,7 +66,7 @@ def run(
     with ExitStack() as stack:
         file = stack.enter_context(VideoFile(source))
         runner = stack.enter_context(
-            closing(load_engine(opened, engine=engine, threads=threads, plans=plans))
+            closing(load_engine(opened, engine=engine, precision=precision, threads=threads, plans=plans))
         )
         sinks: list[Sink] = []
         if jsonl is not None:

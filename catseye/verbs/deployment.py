@@ -12,12 +12,16 @@ from catseye.console import print_table, progress_bars
 from catseye.errors import CatseyeError
 from catseye.files import write_json
 from catseye.verbs.building import WORKSPACE_MIB, Cache, Dla, Workspace, plan_options
-from catseye.verbs.options import Engine, Json, Threads, print_json
+from catseye.verbs.options import Engine, GraphPrecision, Json, Threads, print_json
 
 
 def verify(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     engine: Engine = "auto",
+    precision: Annotated[
+        str,
+        typer.Option("--precision", help="Replay all of the bundle's graphs, or fp32, fp16 or int8 alone."),
+    ] = "all",
     threads: Threads = 0,
     cache: Cache = None,
     workspace: Workspace = WORKSPACE_MIB,
@@ -31,6 +35,7 @@ def verify(
         report = run_verify(
             bundle,
             engine=engine,
+            precision=precision,
             threads=threads,
             plans=plan_options(cache, workspace, dla),
             progress=progress,
@@ -56,6 +61,7 @@ def run(
     video: Annotated[Path | None, typer.Option(help="Write the video, tracks drawn, to this file.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="calibration.json of the camera.")] = None,
     engine: Engine = "auto",
+    precision: GraphPrecision = "auto",
     threads: Threads = 0,
     cache: Cache = None,
     workspace: Workspace = WORKSPACE_MIB,
@@ -73,6 +79,7 @@ def run(
             video=video,
             calibration=calibration,
             engine=engine,
+            precision=precision,
             threads=threads,
             plans=plan_options(cache, workspace, dla),
             progress=progress,
@@ -98,6 +105,7 @@ def bench(
     bundle: Annotated[Path, typer.Argument(help="NAME.catseye")],
     source: Annotated[Path | None, typer.Argument(help="Video file; without it, a rendered one.")] = None,
     engine: Engine = "auto",
+    precision: GraphPrecision = "auto",
     threads: Threads = 0,
     cache: Cache = None,
     workspace: Workspace = WORKSPACE_MIB,
@@ -113,6 +121,7 @@ def bench(
             bundle,
             source,
             engine=engine,
+            precision=precision,
             threads=threads,
             plans=plan_options(cache, workspace, dla),
             progress=progress,

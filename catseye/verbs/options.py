@@ -33,6 +33,9 @@ Crop = Annotated[
     typer.Option("--crop", help="Learn from crops of this size, such as 256x160: less time a step."),
 ]
 Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
+GraphPrecision = Annotated[
+    str, typer.Option("--precision", help="Which graph of the bundle: auto, fp32, fp16 or int8.")
+]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]
 Precision = Annotated[
     Literal["auto", "32-true", "bf16-mixed"], typer.Option(help="auto: bf16 where the processor has it.")

@@ -29,6 +29,15 @@ from catseye.verbs.finetune_options import (
     class_names,
     class_pairs,
 )
+from catseye.verbs.gating import (
+    ApBudget,
+    DepthBudget,
+    HeldOutDataset,
+    HeldOutLabels,
+    Rank1Budget,
+    held_out_of,
+    print_verdicts,
+)
 from catseye.verbs.options import (
     Crop,
     Height,
@@ -342,6 +351,20 @@ def export(
     video: Annotated[
         list[Path] | None, typer.Option(help="Footage whose frames prove the export; repeatable.")
     ] = None,
+    precisions: Annotated[
+        str, typer.Option(help="Graphs in the bundle, with commas between: fp32, fp16, int8.")
+    ] = "fp32,fp16",
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(help="Video, or folder of videos or pictures, to measure ranges on; repeatable."),
+    ] = None,
+    labels: HeldOutLabels = None,
+    test_list: TestList = None,
+    images: Images = None,
+    dataset: HeldOutDataset = None,
+    ap_budget: ApBudget = 1.0,
+    depth_budget: DepthBudget = 0.02,
+    rank1_budget: Rank1Budget = 2.0,
     top_k: Annotated[int, typer.Option(min=1, help="Detections a frame.")] = 100,
     input: Annotated[
         Literal["rgb8", "nv12"], typer.Option(help="How frames enter the graph: RGB, or a decoder's planes.")
@@ -356,17 +379,25 @@ def export(
 ) -> None:
     """Detector to one signed bundle with its proof."""
     from catseye.export.bundling import export as run_export
+    from catseye.export.gate import Budget
 
+    budget = Budget(ap_points=ap_budget, abs_rel=depth_budget, rank1_points=rank1_budget)
+    held_out = held_out_of(labels=labels, test_list=test_list, images=images, dataset=dataset)
     with progress_bars() as progress:
-        run_export(
+        bundle = run_export(
             run,
             out,
+            precisions=[name.strip() for name in precisions.split(",") if name.strip()],
+            calibration=calibration or (),
             videos=video or (),
             top_k=top_k,
             input=input,
             matrix=matrix,
             full_range=full_range,
             batch=batch,
+            held_out=held_out,
+            budget=budget,
             progress=progress,
         )
-    output_console.print(f"{out}")
+    print_verdicts(bundle.manifest.verdicts)
+    output_console.print(f"{out}: {', '.join(bundle.manifest.precisions)}", markup=False)

@@ -142,7 +142,7 @@ def wrap(
     bundle = write_proven_bundle(
         out,
         manifest,
-        graph=graph.deployed,
+        graphs={"fp32": graph.deployed},
         inputs={INPUT_NAME: frames},
         fragment=fragment,
         golden=golden,

@@ -25,14 +25,19 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize("name", ["exported", "exported_nv12"])
 def test_exported_graph_compiles_for_each_gpu(name: str, request: pytest.FixtureRequest) -> None:
+    """In every precision."""
     exported: Bundle = request.getfixturevalue(name)
     reports = compile_ahead_of_time(exported.path)
-    assert [report.compute_capabilities for report in reports] == [(name,) for name in AHEAD_OF_TIME]
-    weights = len(exported.graph())
-    for report in reports:
-        assert report.backend == "tensorrt-rtx"
+    assert exported.manifest.precisions == ("fp32", "fp16", "int8")
+    assert [report.compute_capabilities for report in reports] == [(name,) for name in AHEAD_OF_TIME] * 3
+    sizes = {}
+    for precision, report in zip(("fp32", "fp16", "int8"), reports[::2], strict=True):
+        assert (report.backend, report.precision) == ("tensorrt-rtx", precision)
         assert report.layers > 50
-        assert report.size > weights / 2
+        assert report.size > len(exported.graph(precision)) / 2
+        sizes[precision] = report.size
+    # A builder that ignored the types would keep float32 weights.
+    assert sizes["int8"] < sizes["fp16"] < 0.7 * sizes["fp32"]
 
 
 class OneConvolution(nn.Module):

@@ -243,16 +243,20 @@ def test_older_readers_refuse_what_they_would_get_wrong(manifest: Manifest) -> N
     def version(**changed: object) -> str:
         return str(json.loads(manifest.model_copy(update=changed).to_json())["schema_version"])
 
-    assert version() == "1.1"
-    assert version(nms_iou=0.5) == "2.0"
-    assert version(embedding_dim=None) == "2.0"
-    assert version(depth_shape=None) == "2.0"
-    assert version(network=manifest.network.model_copy(update={"fit": "stretch"})) == "2.0"
+    assert version() == version(precisions=("fp32", "fp16")) == "1.2"
+    assert version(nms_iou=0.5) == "2.1"
+    assert version(embedding_dim=None) == "2.1"
+    assert version(depth_shape=None) == "2.1"
+    assert version(network=manifest.network.model_copy(update={"fit": "stretch"})) == "2.1"
 
 
 def test_a_manifest_of_before_opens(manifest: Manifest) -> None:
     document = json.loads(manifest.to_json()) | {"schema_version": "1.0"}
-    del document["nms_iou"], document["network"]["fit"]
+    later = ("nms_iou", "agreements", "verdicts", "cpu_precision")
+    for name in later:
+        del document[name]
+    del document["network"]["fit"]
     found = Manifest.parse(json.dumps(document), subject="x")
     assert (found.nms_iou, found.network.fit) == (None, "centre")
+    assert (found.precisions, found.cpu_precision, found.verdicts) == (("fp32",), "fp32", {})
     assert found.interface() == manifest.interface()

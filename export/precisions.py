@@ -1,0 +1,110 @@
+"""A float32 graph in the lower precisions that are asked for, each with how far it then is from the trained
+network."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+
+from catseye.errors import UsageError
+from catseye.export.activation_ranges import Method, cut_off, largest_magnitudes, observe
+from catseye.export.half import to_half
+from catseye.export.quantise import quantise, quantised_tensors
+from catseye.runtime.agreement import Disagreement, compare_coarsely
+from catseye.runtime.bundle import Agreement, Verdict
+from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.precision import PRECISIONS, Precision
+from catseye.runtime.proof import replay
+
+CUT: Method = "entropy"
+"""How ranges of activations are cut off where nothing else is said."""
+
+MARGIN = 2.0
+_FLOORS: Mapping[str, float] = MappingProxyType(
+    {"detections": 0.1, "boxes": 0.02, "scores": 0.02, "embeddings": 0.02, "depth": 0.01}
+)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A graph of a lower precision.
+
+    Args:
+        graph: serialised ONNX.
+        apart: how far ONNX Runtime's replay of the proof is from the golden outputs.
+        limits: what a replay may differ in.
+    """
+
+    graph: bytes
+    apart: Disagreement
+    limits: Agreement
+
+    def verdict(self) -> Verdict:
+        """Accepted where a proof within the limits still tells a broken engine."""
+        most = Agreement().model_dump()
+        beyond = [name for name, limit in self.limits.model_dump().items() if not limit <= most[name]]
+        figures = {name: value for name, value in asdict(self.apart).items() if value is not None}
+        if not beyond:
+            return Verdict(accepted=True, reason="sees what the trained network sees", figures=figures)
+        worst = ", ".join(f"{name} by {figures[name]:.3g}" for name in beyond)
+        return Verdict(accepted=False, reason=f"differs from the trained network in {worst}", figures=figures)
+
+
+def require_precisions(precisions: Collection[str], *, calibrated: bool) -> tuple[Precision, ...]:
+    """The precisions in their order, float32 always among them.
+
+    Raises:
+        UsageError: one is not known, or int8 is to be made without calibration footage.
+    """
+    for name in precisions:
+        if name not in PRECISIONS:
+            raise UsageError(f"precision {name!r}: choose from {', '.join(PRECISIONS)}")
+    if "int8" in precisions and not calibrated:
+        raise UsageError(
+            "precision int8 needs footage to measure its ranges on: give --calibration VIDEO or FOLDER"
+        )
+    return tuple(name for name in PRECISIONS if name in precisions or name == "fp32")
+
+
+def convert(
+    graph: bytes,
+    precision: Precision,
+    frames: Inputs,
+    *,
+    batch: int,
+    float_nodes: frozenset[str] = frozenset(),
+    method: Method = CUT,
+    threads: int = 0,
+) -> bytes:
+    """A serialised float32 graph in another precision.
+
+    Args:
+        frames: on which activations are measured.
+        float_nodes: names of nodes to leave in float32.
+        method: where ranges of int8 are cut off.
+
+    Raises:
+        UsageError: a name in ``float_nodes`` is no node's.
+    """
+    if precision == "fp32":
+        return graph
+    largest = largest_magnitudes(graph, frames, batch=batch, threads=threads)
+    if precision == "fp16":
+        return to_half(graph, largest=largest, float_nodes=float_nodes)
+    names = quantised_tensors(graph, float_nodes=float_nodes)
+    seen = observe(graph, largest, names, frames, batch=batch, threads=threads)
+    ranges = {name: cut_off(magnitudes, method) for name, magnitudes in seen.items()}
+    return quantise(graph, ranges, float_nodes=float_nodes)
+
+
+def measured(
+    graph: bytes, frames: Inputs, golden: EngineOutput, *, batch: int, threshold: float, threads: int = 0
+) -> Converted:
+    """Replay the proof on ONNX Runtime, and allow ``MARGIN`` times what differs and a little more."""
+    found = replay(OnnxRuntimeEngine(graph, threads=threads), frames, batch=batch)
+    apart = compare_coarsely(golden, found, threshold=threshold)
+    figures = asdict(apart)
+    limits = {name: MARGIN * (figures[name] or 0.0) + floor for name, floor in _FLOORS.items()}
+    return Converted(graph, apart, Agreement(**limits))
