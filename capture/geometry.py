@@ -158,13 +158,13 @@ def planes_to_nv12(
 ) -> tuple[Image, Image]:
     """A 4:2:0 frame as network input: luma (H, W) and chroma (H/2, W/2, 2) uint8, Cb first."""
     scaled = resize_planes(planes, box)
-    return _nv12(pad_planes(convert_planes(scaled, matrix=matrix, full_range=full_range), box))
+    return _nv12(convert_planes(scaled, matrix=matrix, full_range=full_range), box)
 
 
 def rgb_to_nv12(rgb: Image, box: Letterbox, *, matrix: ColorMatrix, full_range: bool) -> tuple[Image, Image]:
     """A still (H, W, 3) uint8 as network input: luma (H, W) and chroma (H/2, W/2, 2) uint8, Cb first."""
     scaled = resize_plane(rgb, (box.scaled_width, box.scaled_height))
-    return _nv12(pad_planes(planes_from_rgb(scaled, matrix=matrix, full_range=full_range), box))
+    return _nv12(planes_from_rgb(scaled, matrix=matrix, full_range=full_range), box)
 
 
 def rgb_to_network(rgb: Image, box: Letterbox) -> Image:
@@ -221,26 +221,31 @@ def planes_from_rgb(rgb: Image, *, matrix: ColorMatrix, full_range: bool) -> Pla
 
 def pad_planes(scaled: Planes, box: Letterbox) -> Planes:
     """Put scaled planes into a network frame whose border is ``PAD_VALUE`` in RGB."""
-    if (scaled.width, scaled.height) == (box.width, box.height):
-        return scaled
-    to_rgb = rgb_from_yuv(scaled.matrix, full_range=scaled.full_range)
-    grey = round(float((PAD_VALUE - to_rgb[0, 3] - 128 * to_rgb[0, 1:3].sum()) / to_rgb[0, 0]))
-    y, u, v = (
-        _pad(plane, level, box, step)
-        for plane, level, step in ((scaled.y, grey, 1), (scaled.u, 128, 2), (scaled.v, 128, 2))
-    )
+    y = _pad(scaled.y, _grey(scaled), box, 1)
+    u, v = (_pad(plane, 128, box, 2) for plane in (scaled.u, scaled.v))
     return Planes(y=y, u=u, v=v, matrix=scaled.matrix, full_range=scaled.full_range)
 
 
+def _nv12(scaled: Planes, box: Letterbox) -> tuple[Image, Image]:
+    """What ``pad_planes`` gives, interleaved before it is padded."""
+    chroma = np.asarray(cv2.merge((scaled.u, scaled.v)), dtype=np.uint8)
+    return _pad(scaled.y, _grey(scaled), box, 1), _pad(chroma, 128, box, 2)
+
+
+def _grey(planes: Planes) -> int:
+    """The luma of ``PAD_VALUE``."""
+    to_rgb = rgb_from_yuv(planes.matrix, full_range=planes.full_range)
+    return round(float((PAD_VALUE - to_rgb[0, 3] - 128 * to_rgb[0, 1:3].sum()) / to_rgb[0, 0]))
+
+
 def _pad(plane: Image, level: int, box: Letterbox, step: int) -> Image:
-    padded = np.full((box.height // step, box.width // step), level, dtype=np.uint8)
+    size = (box.height // step, box.width // step)
+    if plane.shape[:2] == size:
+        return plane
+    padded = np.full((*size, *plane.shape[2:]), level, dtype=np.uint8)
     top, left = box.top // step, box.left // step
     padded[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
     return padded
-
-
-def _nv12(planes: Planes) -> tuple[Image, Image]:
-    return planes.y, np.asarray(cv2.merge((planes.u, planes.v)), dtype=np.uint8)
 
 
 @lru_cache(maxsize=4)

@@ -42,7 +42,9 @@ def picture_input(rgb: Image, network: Network) -> Inputs:
 
 
 def stacked(frames: Sequence[Inputs]) -> Inputs:
-    """Single frames along a new first axis."""
+    """Single frames along a new first axis; one alone is not copied."""
+    if len(frames) == 1:
+        return {name: array[None] for name, array in frames[0].items()}
     return {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
 
 

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Frames a call: what a frame costs in a batch, and whether its tracks are those of frames one by one.
+
+    python scripts/bench/batch_sizes.py RUN --video FILE [--batches 1,2,4] [--frames N] [--rounds N] [--json]
+
+RUN is a finished fine-tuning run, which is exported for each input and each batch. Every bundle tracks what
+is in the video, on ONNX Runtime and one thread; a record of a track is found again where the same frame has
+it under the same id, with an overlap (IoU) of 0.9 or more. Latency is the median work of one call over its
+frames, all bundles in turns, against as many calls of batch 1.
+
+Bounds: a frame in a batch costs at most 1.1 times one by itself; of the records that batch 1 of the same
+input gives, 0.99 are found again, and of those that rgb8 gives, 0.9 with nv12. Exits 1 when one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import thread_time
+
+import numpy as np
+
+from catseye.capture.sources import VideoFile
+from catseye.console import print_table, progress_bars
+from catseye.export import export
+from catseye.runtime.association import assign, iou
+from catseye.runtime.bundle import Bundle
+from catseye.runtime.engines.base import InputLayout
+from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.network_input import in_batches
+from catseye.runtime.pipeline import tracked_frames
+from catseye.runtime.verification import golden_inputs
+
+LATENCY_BOUND, BATCH_BOUND, INPUT_BOUND = 1.1, 0.99, 0.9
+OVERLAP = 0.9
+WARM_UP = 3
+
+Records = Mapping[int, tuple[np.ndarray, np.ndarray]]
+"""By frame: ids (n,) and boxes (n, 4)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One bundle; shares of the records of batch 1 of its input found ``again``, and of rgb8's."""
+
+    input: InputLayout
+    batch: int
+    frame_ms: float
+    ratio: float
+    records: int
+    again: float
+    as_rgb8: float
+
+    def __bool__(self) -> bool:
+        return self.ratio <= LATENCY_BOUND and self.again >= BATCH_BOUND and self.as_rgb8 >= INPUT_BOUND
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--video", type=Path, required=True)
+    parser.add_argument("--batches", default="1,2,4")
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    batches = sorted({1, *map(int, options.batches.split(","))})
+    with TemporaryDirectory() as folder, progress_bars() as progress:
+        bundles = [
+            export(
+                options.run,
+                Path(folder) / f"{layout}-{batch}.catseye",
+                input=layout,
+                batch=batch,
+                progress=progress,
+            )
+            for layout in ("rgb8", "nv12")
+            for batch in batches
+        ]
+        rows = measure(bundles, options.video, frames=options.frames, rounds=options.rounds)
+    if options.json:
+        print(json.dumps({"rows": [asdict(row) for row in rows], "met": all(rows)}, indent=2))
+    else:
+        show(rows, f"{options.video.name}, {options.frames} frames")
+    return 0 if all(rows) else 1
+
+
+def measure(bundles: Sequence[Bundle], video: Path, *, frames: int, rounds: int) -> list[Row]:
+    engines = [OnnxRuntimeEngine(bundle.graph(), threads=1) for bundle in bundles]
+    pairs = list(zip(bundles, engines, strict=True))
+    found = [track(bundle, engine, video, frames) for bundle, engine in pairs]
+    times_s = latencies(pairs, rounds)
+    rows: list[Row] = []
+    for number, bundle in enumerate(bundles):
+        network = bundle.manifest.network
+        first = next(k for k, other in enumerate(bundles) if other.manifest.network.input == network.input)
+        rows.append(
+            Row(
+                input=network.input,
+                batch=network.batch,
+                frame_ms=1e3 * times_s[number],
+                ratio=times_s[number] / times_s[first],
+                records=sum(len(ids) for ids, _ in found[number].values()),
+                again=found_again(found[first], found[number]),
+                as_rgb8=found_again(found[0], found[number]),
+            )
+        )
+    return rows
+
+
+def track(bundle: Bundle, engine: OnnxRuntimeEngine, video: Path, frames: int) -> Records:
+    manifest = bundle.manifest
+    with VideoFile(video, threads=1) as file:
+        results = tracked_frames(engine, manifest, file, threshold=manifest.score_threshold, limit=frames)
+        return {
+            result.frame: (result.tracks.ids, np.asarray(result.tracks.boxes_xyxy)) for _, result in results
+        }
+
+
+def found_again(of: Records, among: Records) -> float:
+    """Share of the records of one run that another has."""
+    total = again = 0
+    for frame, (ids, boxes) in of.items():
+        other_ids, other_boxes = among[frame]
+        same = ids[:, None] == other_ids[None]
+        again += int((same & (iou(boxes, other_boxes) >= OVERLAP)).sum())
+        total += len(ids)
+    return again / total if total else 1.0
+
+
+def latencies(pairs: Sequence[tuple[Bundle, OnnxRuntimeEngine]], rounds: int) -> list[float]:
+    """Seconds of work a frame, for each bundle."""
+    calls = [next(in_batches(golden_inputs(bundle), bundle.manifest.network.batch))[0] for bundle, _ in pairs]
+    spent: list[list[float]] = [[] for _ in pairs]
+    for turn in range(-WARM_UP, rounds):
+        for number, (bundle, engine) in enumerate(pairs):
+            began = thread_time()
+            engine.infer(calls[number])
+            if turn >= 0:
+                spent[number].append((thread_time() - began) / bundle.manifest.network.batch)
+    return [median(times) for times in spent]
+
+
+def show(rows: Sequence[Row], source: str) -> None:
+    header = ("input", "batch", "a frame", "x batch 1", "track records", "found again", "of rgb8's", "")
+    cells = [
+        (
+            row.input,
+            str(row.batch),
+            f"{row.frame_ms:.2f} ms",
+            f"{row.ratio:.2f}",
+            str(row.records),
+            f"{row.again:.3f}",
+            f"{row.as_rgb8:.3f}",
+            "ok" if row else "MISSED",
+        )
+        for row in rows
+    ]
+    print_table(source, header, cells)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
