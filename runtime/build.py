@@ -21,6 +21,7 @@ from catseye.runtime.engines.tensorrt import TensorRTEngine
 from catseye.runtime.plan import AHEAD_OF_TIME, Plan, PlanReport, build_plan
 from catseye.runtime.plan_cache import PlanCache, PlanEntry, PlanKey
 from catseye.runtime.plan_options import PlanOptions
+from catseye.runtime.precision import Precision
 from catseye.runtime.precision_choice import choose
 from catseye.runtime.tensorrt_library import installed_backend
 from catseye.runtime.verification import golden_batch, prove
@@ -40,10 +41,10 @@ class BuildReport:
         left_out: precisions that were not built, with the reason.
     """
 
-    chosen: str
+    chosen: Precision
     reason: str
     plans: tuple[PlanEntry, ...]
-    left_out: Mapping[str, str]
+    left_out: Mapping[Precision, str]
 
     def to_json(self) -> dict[str, Any]:
         """The whole of it as a document, but for the layers."""
@@ -144,7 +145,9 @@ def compile_ahead_of_time(
     return tuple(reports)
 
 
-def candidates(bundle: Bundle, *, precision: str, dla: int | None) -> tuple[list[str], dict[str, str]]:
+def candidates(
+    bundle: Bundle, *, precision: str, dla: int | None
+) -> tuple[list[Precision], dict[Precision, str]]:
     """Precisions worth a plan, and those that are not with the reason.
 
     Raises:
@@ -154,7 +157,7 @@ def candidates(bundle: Bundle, *, precision: str, dla: int | None) -> tuple[list
     verdicts = verdicts_of(bundle)
     if precision != "auto" and precision not in bundle.manifest.precisions:
         bundle.graph(precision)
-    asked = bundle.manifest.precisions if precision == "auto" else (precision,)
+    asked = [name for name in bundle.manifest.precisions if precision in {"auto", name}]
     left_out = {name: verdict.reason for name, verdict in verdicts.items() if not verdict.accepted}
     if dla is not None:
         slow = {name: "DLA computes in fp16 and int8 only" for name in asked if name not in _DLA_COMPUTES}
@@ -168,7 +171,7 @@ def candidates(bundle: Bundle, *, precision: str, dla: int | None) -> tuple[list
     return wanted, left_out
 
 
-def choose_plan(bundle: Bundle, entries: Mapping[str, PlanEntry]) -> tuple[str, str]:
+def choose_plan(bundle: Bundle, entries: Mapping[Precision, PlanEntry]) -> tuple[Precision, str]:
     """The precision to serve among plans that were built, and why in one line.
 
     Raises:
@@ -195,7 +198,7 @@ def verdicts_of(bundle: Bundle) -> dict[Precision, Verdict]:
     return {**dict.fromkeys(bundle.manifest.precisions, unjudged), **bundle.manifest.verdicts}
 
 
-def plan_key(device: Device, bundle: Bundle, precision: str, options: PlanOptions) -> PlanKey:
+def plan_key(device: Device, bundle: Bundle, precision: Precision, options: PlanOptions) -> PlanKey:
     return PlanKey(
         device=device,
         bundle_sha256=bundle.sha256,

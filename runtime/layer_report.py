@@ -15,8 +15,8 @@ def network_layers(network: Any) -> list[Any]:
 def engine_layers(trt: Any, engine: Any) -> list[Any]:
     """Each layer of an engine as its inspector tells: its name, or with a detailed plan a JSON object.
 
-    TensorRT keeps the content to itself; it has names, types, tactics, formats and precisions. Empty where what
-    it tells is no JSON.
+    TensorRT keeps the content to itself; it has names, types, tactics, formats and precisions. Empty where
+    what it tells is no JSON.
     """
     inspector = engine.create_engine_inspector()
     told = inspector.get_engine_information(trt.LayerInformationFormat.JSON)

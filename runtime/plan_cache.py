@@ -27,6 +27,7 @@ from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.files import exclusive, replacing, write_bytes
 from catseye.runtime.device import Device
 from catseye.runtime.plan import PlanReport
+from catseye.runtime.precision import Precision
 
 MAX_BYTES = 4 << 30
 MAX_PLANS = 32
@@ -52,7 +53,7 @@ class PlanKey(BaseModel):
 
     device: Device
     bundle_sha256: str
-    precision: str
+    precision: Precision
     dla: int | None = None
     workspace_mib: int
 

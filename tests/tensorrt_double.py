@@ -191,19 +191,28 @@ class _Builder:
         if "TF32" in config.flags:
             raise WrongCallError("a float32 graph would be computed with 10 bits")
         self._trt.builds += 1
-        if (monitor := config.progress_monitor) is not None:
-            monitor.phase_start("Building engine", None, 2)
-            monitor.phase_start("Timing", "Building engine", 1)
-            if not all(monitor.step_complete("Building engine", step) for step in range(2)):
-                self._logger.log(ILogger.ERROR, "the build was stopped")
-                return None
-            monitor.phase_finish("Timing")
-            monitor.phase_finish("Building engine")
+        if config.progress_monitor is not None and not _watched(config.progress_monitor):
+            self._logger.log(ILogger.ERROR, "the build was stopped")
+            return None
         if config.cache is not None:
             config.cache.content = b"timing " + self._trt.__version__.encode()
         header = {"version": self._trt.__version__, "dla": config.DLA_core if config.on_dla() else None}
         plan = _MAGIC + json.dumps(header).encode() + b"\n" + network.model.SerializeToString()
         return self._trt.held(plan, "IHostMemory")
+
+
+def _watched(monitor: Any) -> bool:
+    """Tell a monitor of a build as native code does, which no exception may cross."""
+    try:
+        monitor.phase_start("Building engine", None, 2)
+        monitor.phase_start("Timing", "Building engine", 1)
+        if not all(monitor.step_complete("Building engine", step) for step in range(2)):
+            return False
+        monitor.phase_finish("Timing")
+        monitor.phase_finish("Building engine")
+    except BaseException as error:
+        raise WrongCallError(f"{type(error).__name__} crosses native code") from error
+    return True
 
 
 class _Network:

@@ -69,7 +69,7 @@ def build(
     if as_json:
         print_json(report.to_json())
         return
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             entry.key.precision,
             "yes" if entry.proven else entry.fault,

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ import numpy as np
 from catseye.capture.sources import VideoFile
 from catseye.console import print_table, progress_bars
 from catseye.export import export
-from catseye.runtime.association import iou
+from catseye.runtime.association import assign, iou
 from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.base import InputLayout
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine

@@ -181,6 +181,9 @@ def test_too_short_a_video_is_refused(videos: list[Path]) -> None:
     ("options", "said"),
     [
         ({"top_k": 0}, "top_k is 0"),
+        ({"input": "yuyv"}, "input is 'yuyv': choose from rgb8, nv12"),
+        ({"batch": 0}, "batch is 0: give 1 to 64"),
+        ({"batch": 65}, "batch is 65"),
         ({"top_k": 4000}, "top_k is 4000"),
         ({"score_threshold": 1.5}, "score_threshold is 1.5"),
         ({"videos": ["a.mp4"] * 5}, "5 videos"),

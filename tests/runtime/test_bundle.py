@@ -21,6 +21,7 @@ from catseye.runtime.bundle import (
     LIMITS,
     MANIFEST,
     SIGNATURE,
+    Colour,
     Manifest,
     dump_array,
     open_bundle,
@@ -248,6 +249,10 @@ def test_older_readers_refuse_what_they_would_get_wrong(manifest: Manifest) -> N
     assert version(embedding_dim=None) == "2.1"
     assert version(depth_shape=None) == "2.1"
     assert version(network=manifest.network.model_copy(update={"fit": "stretch"})) == "2.1"
+    planes = {"input": "nv12", "colour": Colour()}
+    assert version(network=manifest.network.model_copy(update=planes)) == "3.0"
+    assert version(network=manifest.network.model_copy(update={"batch": 2}), proof_frames=4) == "1.2"
+    assert version(network=manifest.network.model_copy(update={"batch": 2}), proof_frames=5) == "3.0"
 
 
 def test_a_manifest_of_before_opens(manifest: Manifest) -> None:
@@ -260,3 +265,27 @@ def test_a_manifest_of_before_opens(manifest: Manifest) -> None:
     assert (found.nms_iou, found.network.fit) == (None, "centre")
     assert (found.precisions, found.cpu_precision, found.verdicts) == (("fp32",), "fp32", {})
     assert found.interface() == manifest.interface()
+
+
+@pytest.mark.parametrize(
+    "network", [{"input": "nv12"}, {"colour": {"matrix": "bt709", "full_range": False}}, {"input": "yuyv"}]
+)
+def test_planes_have_a_colour_and_rgb_has_none(
+    tmp_path: Path, entries: Entries, network: dict[str, Any]
+) -> None:
+    changed = signed(entries, lambda manifest: manifest["network"].update(network))
+    with pytest.raises(InputError, match="field 'network"):
+        open_bundle(write(tmp_path / "x.catseye", changed))
+
+
+@pytest.mark.parametrize("name", ["proof/frames.npy", "proof/fragment.npy"])
+def test_a_bundle_lacks_no_input_of_its_proof(tmp_path: Path, entries: Entries, name: str) -> None:
+    rest = {key: content for key, content in entries.items() if key != name}
+    with pytest.raises(InputError, match=f"lacks {name}"):
+        open_bundle(write(tmp_path / "x.catseye", rest))
+    planes = signed(
+        entries,
+        lambda manifest: manifest["network"].update(input="nv12", colour={"matrix": "bt709"}),
+    )
+    with pytest.raises(InputError, match=r"lacks proof/chroma\.npy"):
+        open_bundle(write(tmp_path / "x.catseye", planes))

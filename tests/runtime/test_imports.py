@@ -30,6 +30,7 @@ def modules_after(statement: str) -> set[str]:
         "import catseye.runtime",
         "from catseye.runtime import Tracker, run, bench, verify, open_bundle, load_engine",
         "import catseye.runtime.engines.onnxruntime",
+        "import catseye.runtime.plan_serving",
     ],
 )
 def test_runtime_stays_light(statement: str) -> None:
