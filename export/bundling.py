@@ -107,6 +107,7 @@ def export(
             ),
             frames,
             golden,
+            precision=precision,
             batch=BATCH,
             threshold=score_threshold,
         )
