@@ -151,7 +151,7 @@ def export(
             graph = search.best.graph
         else:
             graph = convert(exported.deployed, precision, measured_on, batch=BATCH, float_nodes=kept_float)
-        made = measured(graph, frames, golden, batch=BATCH, threshold=score_threshold)
+        made = measured(graph, frames, golden, precision=precision, batch=BATCH, threshold=score_threshold)
         verdicts[precision] = with_task_figures(made.verdict(), search)
         if verdicts[precision].accepted:
             graphs[precision], agreements[precision] = made.graph, made.limits
