@@ -162,7 +162,7 @@ def export(
             graph = search.best.graph
         else:
             graph = convert(exported.deployed, precision, measured_on, batch=batch, float_nodes=kept_float)
-        made = measured(graph, inputs, golden, batch=batch, threshold=score_threshold)
+        made = measured(graph, inputs, golden, precision=precision, batch=batch, threshold=score_threshold)
         verdicts[precision] = with_task_figures(made.verdict(), search)
         if verdicts[precision].accepted:
             graphs[precision], agreements[precision] = made.graph, made.limits

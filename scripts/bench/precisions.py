@@ -51,7 +51,7 @@ from catseye.runtime.verification import golden_frames
 
 FIGURES = ("ap50", "ap50_h10", "ap50_h20", "ap")
 BOUND = 0.01
-CALLS, WARM_UP = 100, 10
+CALLS, WARM_UP = 40, 5
 
 
 @dataclass(frozen=True)

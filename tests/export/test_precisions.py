@@ -130,7 +130,8 @@ def test_layers_back_in_float_bring_the_network_back(exported: Bundle, pictures:
     apart = []
     for kept in (layers[:0], layers[: len(layers) // 2], layers):
         made = convert(graph, "int8", frames, batch=1, float_nodes=frozenset(kept), threads=1)
-        apart.append(measured(made, proof, golden, batch=1, threshold=0.3, threads=1).apart.depth)
+        found = measured(made, proof, golden, precision="int8", batch=1, threshold=0.3, threads=1)
+        apart.append(found.apart.depth)
     assert apart[0] > apart[1] > apart[2]
     assert apart[2] < 1e-5
     assert convert(graph, "fp32", frames, batch=1) is graph

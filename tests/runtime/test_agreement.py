@@ -95,6 +95,13 @@ def test_another_network_fails(spoil: Callable[[EngineOutput], EngineOutput], sa
     assert said in failing(spoil(output()))
 
 
+def test_one_frame_of_wrong_depth_is_enough() -> None:
+    depth = output().depth
+    assert depth is not None
+    depth[1] *= np.float32(1.08)
+    assert failing(replace(output(), depth=depth)) == {"depth"}
+
+
 def test_what_the_network_has_not_is_not_compared() -> None:
     plain = replace(output(), embeddings=None, depth=None)
     checks = compare_coarsely(plain, plain, threshold=0.3).checks(LIMITS)
