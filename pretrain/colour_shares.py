@@ -38,4 +38,5 @@ def colour_shares(rgb: Tensor) -> Tensor:
 def _shares(values: Tensor, bins: int) -> Tensor:
     """(B, bins, H, W) of values (B, 1, H, W), of which what lies beyond 0 and 1 belongs to the outer bins."""
     middles = torch.arange(bins, dtype=torch.float32, device=values.device).view(1, -1, 1, 1)
-    return F.relu(1 - ((bins - 1) * values.clamp(0, 1) - middles).abs())
+    off = (bins - 1) * values.clamp(0, 1) - middles
+    return F.relu(torch.minimum(1 - off, 1 + off))
