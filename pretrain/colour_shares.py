@@ -26,7 +26,7 @@ def colour_shares(rgb: Tensor) -> Tensor:
     Returns:
         (B, COLOURS, H, W) float32; those of brightness sum to 1, and those of colour.
     """
-    red, green, blue = rgb.float().split(1, dim=1)
+    red, green, blue = (rgb[:, channel : channel + 1].float() for channel in range(3))
     brightness = (red + green + blue) / 3
     across = _CONTRAST * (red - blue) + 0.5
     along = _CONTRAST * (green - (red + blue) / 2) + 0.5
