@@ -277,7 +277,7 @@ class Tracker:
             match[rows[pairs.rows]] = cols[pairs.cols]
             free[cols[pairs.cols]] = False
         if seen.looks.shape[1]:
-            rows, cols = np.flatnonzero(match < 0), np.flatnonzero(high & free)
+            rows, cols = np.flatnonzero(confirmed & (match < 0)), np.flatnonzero(high & free)
             near = kalman.surprise(book.state[rows], seen.boxes[cols], self._noise) <= _REACH
             benefit = np.where(near, likeness[np.ix_(rows, cols)] - np.float32(self._min_likeness), 0)
             pairs = assign(benefit)
