@@ -74,7 +74,7 @@ def map_of_boxes(boxes: Tensor, pictures: Tensor, cells: Tensor, *, like: Tensor
     count, _, height, width = like.shape
     rows = torch.zeros(count, height * width, 4, dtype=torch.float32, device=like.device)
     rows[pictures, cells] = boxes.to(rows)
-    return rows.transpose(1, 2).unflatten(2, (height, width))
+    return rows.transpose(1, 2).reshape(count, 4, height, width)
 
 
 def read_cells(maps: Tensor, pictures: Tensor, cells: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def colour_shares(rgb: Tensor) -> Tensor:
     Returns:
         (B, COLOURS, H, W) float32; those of brightness sum to 1, and those of colour.
     """
-    red, green, blue = rgb.float().split(1, dim=1)
+    red, green, blue = (rgb[:, channel : channel + 1].float() for channel in range(3))
     brightness = (red + green + blue) / 3
     across = _CONTRAST * (red - blue) + 0.5
     along = _CONTRAST * (green - (red + blue) / 2) + 0.5
@@ -38,4 +38,5 @@ def colour_shares(rgb: Tensor) -> Tensor:
 def _shares(values: Tensor, bins: int) -> Tensor:
     """(B, bins, H, W) of values (B, 1, H, W), of which what lies beyond 0 and 1 belongs to the outer bins."""
     middles = torch.arange(bins, dtype=torch.float32, device=values.device).view(1, -1, 1, 1)
-    return F.relu(1 - ((bins - 1) * values.clamp(0, 1) - middles).abs())
+    off = (bins - 1) * values.clamp(0, 1) - middles
+    return F.relu(torch.minimum(1 - off, 1 + off))

@@ -83,16 +83,6 @@ def correct(state: Float, boxes_xyxy: Float, noise: Noise) -> Float:
     return known
 
 
-def surprise(state: Float, boxes_xyxy: Float, noise: Noise) -> Float:
-    """Squared Mahalanobis distances (N, M) of measured boxes (M, 4) from what states (N, 5, 4) foresee.
-
-    Of a box that a track's object really has, 99 in 100 are below 13.3: χ² of four degrees of freedom.
-    """
-    total = state[:, VAR_VALUE] + (noise.measurement * _size(state)) ** 2
-    off = centre_and_size(boxes_xyxy)[None] - state[:, None, VALUE]
-    return np.asarray((off**2 / total[:, None]).sum(axis=2))
-
-
 def centre_and_size(boxes_xyxy: Float) -> Float:
     """(N, 4) corners x1 y1 x2 y2 as (N, 4) centre and size cx cy w h."""
     out = np.empty_like(boxes_xyxy)

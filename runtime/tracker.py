@@ -3,10 +3,7 @@
 Motion is a Kalman filter for all tracks at once, stepped by real seconds. Detections are associated in
 stages, after ByteTrack (Zhang et al., arXiv 2110.06864): confident ones with every confirmed track, then weak
 ones with the confirmed tracks left over, since a weak score on the path of a track is more often the same
-vehicle half hidden than a false alarm; then the confident ones left with the tracks not confirmed yet. Where
-detections bring embeddings, what overlaps nothing is last sought by its looks, as far as a track can have
-come (a gate and a cosine, as in Wojke et al., "Simple Online and Realtime Tracking with a Deep Association
-Metric", 2017): behind a truck, or between two frames far apart, a vehicle leaves its foreseen place.
+vehicle half hidden than a false alarm; and last, the confident ones left with the tracks not confirmed yet.
 """
 
 from __future__ import annotations
@@ -19,10 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from catseye.errors import UsageError
 from catseye.runtime import kalman
 from catseye.runtime.association import Index, assign, iou
-
-_REACH = 40.0
-"""Squared Mahalanobis distance up to which looks can bring a track back: three times what 99 in 100 keep
-within, since the filter foresees neither brakes nor the camera's own turns."""
 
 _REMEMBERED = 0.9  # of a track's appearance at each match, the rest is the new one
 
@@ -105,7 +98,6 @@ class Tracker:
         class_penalty: overlap that a detection of another class than the track's is taken for less; 1 forbids
             it. Detectors that waver between car and truck should not break a track.
         appearance_weight: share of the cosine of embeddings in the first stage, beside the overlap.
-        min_likeness: cosine of embeddings from which a confident detection can match without any overlap.
         measurement_noise, acceleration_noise, initial_rate: see ``kalman.Noise``.
 
     Raises:
@@ -125,8 +117,7 @@ class Tracker:
         min_iou: float = 0.25,
         min_iou_low: float = 0.4,
         class_penalty: float = 0.2,
-        appearance_weight: float = 0.5,
-        min_likeness: float = 0.85,
+        appearance_weight: float = 0.2,
         measurement_noise: float = 0.07,
         acceleration_noise: float = 0.5,
         initial_rate: float = 1.0,
@@ -140,7 +131,6 @@ class Tracker:
             "min_iou_low": min_iou_low,
             "class_penalty": class_penalty,
             "appearance_weight": appearance_weight,
-            "min_likeness": min_likeness,
         }
         for name, value in unit.items():
             if not 0 <= value <= 1:
@@ -167,7 +157,6 @@ class Tracker:
         self._max_lost_s, self._max_unconfirmed_s = max_lost_s, max_unconfirmed_s
         self._min_iou, self._min_iou_low = min_iou, min_iou_low
         self._class_penalty, self._appearance_weight = class_penalty, appearance_weight
-        self._min_likeness = min_likeness
         self._noise = kalman.Noise(measurement_noise, acceleration_noise, initial_rate)
         self._book: _Book | None = None
         self._time_s: float | None = None
@@ -273,13 +262,6 @@ class Tracker:
             if share:
                 mixed = (1 - share) * benefit + share * likeness[np.ix_(rows, cols)]
                 benefit = np.where(benefit > 0, mixed, benefit)
-            pairs = assign(benefit)
-            match[rows[pairs.rows]] = cols[pairs.cols]
-            free[cols[pairs.cols]] = False
-        if seen.looks.shape[1]:
-            rows, cols = np.flatnonzero(match < 0), np.flatnonzero(high & free)
-            near = kalman.surprise(book.state[rows], seen.boxes[cols], self._noise) <= _REACH
-            benefit = np.where(near, likeness[np.ix_(rows, cols)] - np.float32(self._min_likeness), 0)
             pairs = assign(benefit)
             match[rows[pairs.rows]] = cols[pairs.cols]
             free[cols[pairs.cols]] = False

@@ -65,7 +65,6 @@ MEASURED = (
     "pretrain/describing.py",
     "pretrain/pseudo_tracks.py",
     "runtime/association.py",
-    "runtime/kalman.py",
     "runtime/tracker.py",
     "scripts/bench/embedding.py",
 )

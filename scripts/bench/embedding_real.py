@@ -3,11 +3,11 @@
 
     python scripts/bench/embedding_real.py RUN DATASET --yolox yolox_nano_416.onnx [--out FOLDER] [--json]
 
-RUN is a detector taught on real stills, DATASET real clips of at least two drives. The drives are dealt into
-two halves, and the embedding is taught on one by what the detector finds there, and measured on the other,
-and the reverse. What is sought again is found and linked by another detector, YOLOX-Nano, where there is no
-doubt: a box is held against those of its own track a gap of time or more away, and all that are certainly of
-other vehicles: of tracks seen together with its own, and of other drives.
+RUN is a detector taught on real stills, DATASET real clips of at least two drives. On every other drive the
+embedding is taught by what the detector finds there; the rest are measured on. What is sought again is found
+and linked by another detector, YOLOX-Nano, where there is no doubt: a box is held against those of its own
+track a gap of time or more away, and all that are certainly of other vehicles: of tracks seen together with
+its own, and of other drives.
 
 These are figures of pseudo-tracks: vehicles that hardly change between frames, in footage of few drives.
 A row is a way to describe a box, see ``embedding.py``; its figures are rank-1. Exits 1 when after a second
@@ -128,23 +128,15 @@ def known_again(sights: Sights, name: str, gap_s: float) -> Retrieval:
 
 
 def measure(run: Path, dataset: Dataset, yolox: Yolox, out: Path, progress: Progress) -> dict[str, Any]:
-    clips, measured = halves(dataset), []
-    for number, (taught_on, asked) in enumerate((clips, clips[::-1])):
-        folder = out / f"half-{number}"
-        embed(run, folder, dataset=replace(dataset, clips=taught_on), config=EMBEDDING, progress=progress)
-        detectors = {TAUGHT: load_detector(folder)[0], FIXED: load_detector(run)[0]}
-        measured.append(watch(dataset, asked, yolox, detectors, progress))
-    figures: dict[str, Any] = {}
-    for name in (TAUGHT, FIXED, COLOURS):
-        figures[name] = {}
-        for gap in GAPS_S:
-            found = [known_again(sights, name, gap) for sights in measured]
-            found = [of for of in found if of.queries]
-            weights = [of.queries for of in found]
-            rank1, mean_ap = (float(np.average([of[k] for of in found], weights=weights)) for k in (0, 1))
-            figures[name][f"{gap:g} s"] = {"rank1": rank1, "mean_ap": mean_ap, "queries": sum(weights)}
-    tracks = sum(len(np.unique(sights.tracks)) for sights in measured)
-    return {"known_again": figures, "tracks": tracks, "embedding": asdict(EMBEDDING)}
+    taught_on, asked = halves(dataset)
+    embed(run, out, dataset=replace(dataset, clips=taught_on), config=EMBEDDING, progress=progress)
+    detectors = {TAUGHT: load_detector(out)[0], FIXED: load_detector(run)[0]}
+    sights = watch(dataset, asked, yolox, detectors, progress)
+    figures = {
+        name: {f"{gap:g} s": known_again(sights, name, gap)._asdict() for gap in GAPS_S}
+        for name in (TAUGHT, FIXED, COLOURS)
+    }
+    return {"known_again": figures, "tracks": len(np.unique(sights.tracks)), "embedding": asdict(EMBEDDING)}
 
 
 def main() -> int:

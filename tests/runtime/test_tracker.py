@@ -124,26 +124,6 @@ def test_classes_are_told_apart() -> None:
     assert step(strict, [box(200, 200)], 0.44, kind=1).ids.tolist() == [2]
 
 
-@pytest.mark.parametrize(
-    ("away", "look", "known"),
-    [(45, [1.0, 0.0], True), (45, [0.8, 0.6], False), (45, None, False), (450, [1.0, 0.0], False)],
-)
-def test_looks_bring_back_what_has_left_its_foreseen_place(
-    away: float, look: list[float] | None, known: bool
-) -> None:
-    """Hidden for half a second, it comes out three quarters of its width off, or too far to be the same."""
-    tracker = Tracker()
-
-    def see(x: float, time_s: float, like: list[float]) -> Tracks:
-        given = None if look is None else [like]
-        return tracker.update([box(x, 200)], [0.9], [0], time_s=time_s, embeddings=given)
-
-    for k in range(20):
-        assert see(200, k / 25, [1.0, 0.0]).ids.tolist() == [1]
-    see(200 + away, 1.3, look or [])
-    assert see(200 + away, 1.34, look or []).ids.tolist() == [1 if known else 2]
-
-
 def test_appearance_decides_between_two_that_overlap_alike() -> None:
     """Two vehicles come out from behind a third with their places exchanged; only their looks tell."""
     looks = np.eye(2)
