@@ -27,6 +27,10 @@ def fold_normalisation(model: onnx.ModelProto) -> None:
         for layer in readers:
             _fold(layer, norm.input[0], gain, shift, constants)
         graph.node.remove(norm)
+    made = {name for node in graph.node for name in node.output}
+    values = [value for value in graph.value_info if value.name in made]
+    del graph.value_info[:]
+    graph.value_info.extend(values)
     used = {name for node in graph.node for name in node.input}
     del graph.initializer[:]
     graph.initializer.extend(weight for name, weight in constants.items() if name in used)

@@ -46,6 +46,7 @@ from catseye.export.onnx_graph import GraphIndex
 from catseye.export.precisions import convert
 from catseye.model import BundleModel
 from catseye.runtime.bundle import Bundle, open_bundle
+from catseye.runtime.engines.base import INPUT_NAME
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from catseye.runtime.plan import build_plan
 
@@ -96,7 +97,10 @@ def main() -> int:
         bundle = open_bundle(path)
         size = {"width": bundle.manifest.network.width, "height": bundle.manifest.network.height}
         frames = calibration_frames([train], count=FRAMES, **size)
-        graphs = {"fp32": bundle.graph("fp32"), OURS: convert(bundle.graph("fp32"), "int8", frames, batch=1)}
+        graphs = {
+            "fp32": bundle.graph("fp32"),
+            OURS: convert(bundle.graph("fp32"), "int8", {INPUT_NAME: frames}, batch=1),
+        }
         graphs |= peers(bundle, frames, folder=Path(scratch), tools=options.tools)
         rows = list(measured(bundle, graphs, frames, Stills.of(options.data, "test")))
     if options.json:
@@ -134,7 +138,7 @@ def measured(bundle: Bundle, graphs: dict[str, bytes | str], frames: Image, test
             engines[name] = OnnxRuntimeEngine(graph, threads=1)
         except CatseyeError as error:
             faults[name] = str(error)
-    times = latencies(engines, frames[:1])
+    times = latencies(engines, {INPUT_NAME: frames[:1]})
     for name, graph in graphs.items():
         if name in faults:
             yield Row(name, fault=faults[name])

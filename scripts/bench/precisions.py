@@ -30,7 +30,6 @@ from tempfile import TemporaryDirectory
 from time import thread_time
 
 import catseye
-from catseye.capture.geometry import Image
 from catseye.console import print_table, progress_bars
 from catseye.export import export
 from catseye.export.activation_ranges import METHODS, cut_off, largest_magnitudes, observe
@@ -44,10 +43,11 @@ from catseye.pretrain.prediction import measure
 from catseye.pretrain.stills import read_picture
 from catseye.progress import Progress
 from catseye.runtime.bundle import Bundle, open_bundle
-from catseye.runtime.engines.base import Engine
+from catseye.runtime.engines.base import Engine, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.network_input import pictures_input
 from catseye.runtime.precision import PRECISIONS
-from catseye.runtime.verification import golden_frames
+from catseye.runtime.verification import golden_batch
 
 FIGURES = ("ap50", "ap50_h10", "ap50_h20", "ap")
 BOUND = 0.01
@@ -134,7 +134,7 @@ def main() -> int:
 def measured_rows(
     bundle: Bundle, engines: dict[str, OnnxRuntimeEngine], test: Stills, *, progress: Progress
 ) -> list[Row]:
-    times = latencies(engines, golden_frames(bundle)[: bundle.manifest.network.batch])
+    times = latencies(engines, golden_batch(bundle))
     rows = []
     for name in engines:
         verdict = bundle.manifest.verdicts.get(name)
@@ -155,7 +155,7 @@ def measured_cuts(
 ) -> list[tuple[str, tuple[float, ...]]]:
     """``FIGURES`` of int8 by each way to cut off ranges."""
     graph, network = bundle.graph("fp32"), bundle.manifest.network
-    frames = calibration_frames([train], width=network.width, height=network.height)
+    frames = pictures_input(calibration_frames([train], width=network.width, height=network.height), network)
     largest = largest_magnitudes(graph, frames, batch=network.batch)
     seen = observe(graph, largest, quantised_tensors(graph), frames, batch=network.batch)
     rows = []
@@ -176,13 +176,13 @@ def training_stills(data: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def latencies(engines: dict[str, OnnxRuntimeEngine], frames: Image) -> dict[str, float]:
+def latencies(engines: dict[str, OnnxRuntimeEngine], inputs: Inputs) -> dict[str, float]:
     """Seconds of work a call: medians of ``CALLS`` turns."""
     spent: dict[str, list[float]] = {name: [] for name in engines}
     for turn in range(-WARM_UP, CALLS):
         for name, engine in engines.items():
             began = thread_time()
-            engine.infer(frames)
+            engine.infer(inputs)
             if turn >= 0:
                 spent[name].append(thread_time() - began)
     return {name: median(times) for name, times in spent.items()}

@@ -15,7 +15,8 @@ from catseye.export.activation_ranges import (
     observe,
 )
 from catseye.runtime.bundle import Bundle
-from catseye.runtime.verification import golden_frames
+from catseye.runtime.network_input import first_frames, frame_count
+from catseye.runtime.verification import golden_inputs
 
 
 def histogram(values: np.ndarray) -> Magnitudes:
@@ -25,14 +26,14 @@ def histogram(values: np.ndarray) -> Magnitudes:
 
 
 def test_histograms_count_every_element_of_every_frame(exported: Bundle) -> None:
-    graph, frames = exported.graph("fp32"), golden_frames(exported)
+    graph, frames = exported.graph("fp32"), golden_inputs(exported)
     largest = largest_magnitudes(graph, frames, batch=1, threads=1)
-    first = largest_magnitudes(graph, frames[:1], batch=1, threads=1)
+    first = largest_magnitudes(graph, first_frames(frames, 1), batch=1, threads=1)
     assert largest["depth"] >= first["depth"] > 1
     assert any(largest[name] > first[name] for name in largest)
     seen = observe(graph, largest, ["depth"], frames, batch=1, threads=1)["depth"]
     assert seen.largest == largest["depth"]
-    assert seen.counts.sum() == len(frames) * 16 * 24
+    assert seen.counts.sum() == frame_count(frames) * 16 * 24
     assert seen.counts[-1] >= 1
 
 

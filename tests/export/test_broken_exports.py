@@ -26,21 +26,23 @@ from catseye.export.onnx_export import ExportedGraph, export_onnx
 from catseye.export.onnx_files import only_outputs
 from catseye.export.parity import prove_parity, reference_outputs
 from catseye.pretrain.detector import Detector
-from catseye.runtime import proof
-from catseye.runtime.bundle import Bundle, Tolerances
+from catseye.runtime import network_input
+from catseye.runtime.bundle import Bundle, Network, Tolerances
 from catseye.runtime.engines.base import OUTPUT_NAMES
-from catseye.runtime.verification import golden_frames as proof_frames
-from catseye.runtime.verification import verify
+from catseye.runtime.network_input import frame_count
+from catseye.runtime.verification import golden_inputs, verify
+
+from .conftest import NETWORK
 
 Graph = onnx.ModelProto
 
 
 def refused(graphs: ExportedGraph, exported: Bundle, detector: Detector) -> str:
     """What the proof of parity says."""
-    frames = proof_frames(exported)
-    reference = reference_outputs(detector, frames, top_k=20)
+    inputs, network = golden_inputs(exported), exported.manifest.network
+    reference = reference_outputs(detector, inputs, top_k=20)
     with pytest.raises(CatseyeError, match="differs from the trained network") as caught:
-        prove_parity(reference, graphs, frames, batch=1, tolerances=Tolerances(), threads=1)
+        prove_parity(reference, graphs, inputs, network=network, tolerances=Tolerances(), threads=1)
     return str(caught.value)
 
 
@@ -65,10 +67,11 @@ def put_behind(model: Graph, name: str, order: list[int], *, axis: int) -> None:
 
 
 def test_an_unbroken_export_passes(with_heads: bytes, exported: Bundle, detector: Detector) -> None:
-    frames = proof_frames(exported)
-    reference = reference_outputs(detector, frames, top_k=20)
+    inputs = golden_inputs(exported)
+    reference = reference_outputs(detector, inputs, top_k=20)
     graphs = broken(with_heads, lambda model: None)
-    prove_parity(reference, graphs, frames, batch=1, tolerances=Tolerances(), threads=1)
+    network = exported.manifest.network
+    prove_parity(reference, graphs, inputs, network=network, tolerances=Tolerances(), threads=1)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_stale_batch_norm(exported: Bundle, detector: Detector) -> None:
     norm = stale.get_submodule("encoder.body.layer2.0.bn2")
     assert isinstance(norm, torch.nn.BatchNorm2d)
     norm.reset_running_stats()
-    graphs = export_onnx(DeployedGraph(stale, top_k=20), batch=1, width=96, height=64)
+    graphs = export_onnx(DeployedGraph(stale, top_k=20), exported.manifest.network)
     assert "score_logits" in refused(graphs, exported, detector)
 
 
@@ -149,7 +152,7 @@ def test_a_wrong_path_on_the_vehicle_fails_the_replay(
     exported: Bundle, monkeypatch: pytest.MonkeyPatch, path: Callable[[Planes, Letterbox], Image]
 ) -> None:
     """Colour range, matrix, order of colours, or a stretched picture: golden frames show none of it."""
-    monkeypatch.setattr(proof, "planes_to_network", path)
+    monkeypatch.setattr(network_input, "planes_to_network", path)
     report = verify(exported.path, threads=1)
     assert not report
     assert {check.name for check in report.checks if not check} <= {
@@ -163,12 +166,13 @@ def test_a_wrong_path_that_export_shares_fails_the_export(
     monkeypatch: pytest.MonkeyPatch, path: Callable[[Planes, Letterbox], Image]
 ) -> None:
     """Vehicle and export would agree in the same mistake; the test card as drawn does not."""
-    monkeypatch.setattr(proof, "planes_to_network", path)
+    monkeypatch.setattr(network_input, "planes_to_network", path)
     with pytest.raises(CatseyeError, match="does not come back as it was drawn"):
-        golden.proof_fragment(width=96, height=64)
+        golden.proof_fragment(NETWORK)
 
 
 @pytest.mark.parametrize("fit", ["centre", "top_left", "stretch"])
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (448, 256)])
 def test_the_right_path_comes_back_as_drawn(fit: geometry.Fit, width: int, height: int) -> None:
-    assert len(golden.proof_fragment(width=width, height=height, fit=fit)[1]) == 4
+    network = Network(width=width, height=height, batch=1, fit=fit)
+    assert frame_count(golden.proof_fragment(network)[1]) == 4

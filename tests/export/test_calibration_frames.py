@@ -10,7 +10,7 @@ import pytest
 
 from catseye.capture.writer import VideoWriter
 from catseye.errors import InputError, UsageError
-from catseye.export.calibration_frames import calibration_frames, farthest_first, whole_batches
+from catseye.export.calibration_frames import calibration_frames, farthest_first
 from catseye.picture_files import write_rgb
 
 SIZE = {"width": 96, "height": 64}
@@ -53,12 +53,6 @@ def test_farthest_first_goes_to_the_farthest() -> None:
     assert sorted(order) == [0, 1, 2, 3]
     distances = np.abs(points[:, 0] - points[start, 0])
     assert order[1] == int(distances.argmax())
-
-
-def test_frames_fill_whole_batches() -> None:
-    frames = np.arange(5, dtype=np.uint8)[:, None, None, None]
-    assert whole_batches(frames, 4)[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
-    assert len(whole_batches(frames, 5)) == 5
 
 
 def test_footage_that_is_none_is_one_line(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 
-from catseye.capture.geometry import Image
 from catseye.errors import CatseyeError
 from catseye.export import precision_gate
 from catseye.export.back_to_float import Attempt, FloatSearch
@@ -29,6 +28,7 @@ from catseye.export.quantise import quantisable_layers, quantise
 from catseye.export.task_figures import TaskFigures
 from catseye.pretrain.detector import Detector
 from catseye.runtime.bundle import Bundle, Verdict
+from catseye.runtime.engines.base import INPUT_NAME, Inputs
 
 LOOSE = Budget(ap_points=12, abs_rel=0.1, rank1_points=100)
 
@@ -40,22 +40,23 @@ def gate(exported: Bundle, held_out: HeldOut) -> Gate:
 
 
 @pytest.fixture(scope="module")
-def seen(held_out_frames: HeldOutFrames) -> Image:
+def seen(held_out_frames: HeldOutFrames) -> Inputs:
     """Frames that are like the held-out ones."""
-    return np.concatenate([clip.frames[::8] for clip in held_out_frames.clips])
+    return {INPUT_NAME: np.concatenate([clip.frames[INPUT_NAME][::8] for clip in held_out_frames.clips])}
 
 
 @pytest.fixture(scope="module")
-def ranges(exported: Bundle, seen: Image) -> Ranges:
+def ranges(exported: Bundle, seen: Inputs) -> Ranges:
     return Ranges(exported.graph(), seen, batch=1, threads=1)
 
 
 def test_int8_calibrated_on_noise_is_refused(
-    gate: Gate, exported: Bundle, ranges: Ranges, seen: Image
+    gate: Gate, exported: Bundle, ranges: Ranges, seen: Inputs
 ) -> None:
     """On what a sensor gives of a grey wall."""
-    wall = np.random.default_rng(0).normal((124, 116, 104), 2, seen.shape).clip(0, 255).astype(np.uint8)
-    noise = Ranges(exported.graph(), wall, batch=1, threads=1)
+    levels = np.random.default_rng(0).normal((124, 116, 104), 2, seen[INPUT_NAME].shape)
+    wall = levels.clip(0, 255).astype(np.uint8)
+    noise = Ranges(exported.graph(), {INPUT_NAME: wall}, batch=1, threads=1)
     good, bad = (gate.judge(gate.measure(quantise(exported.graph(), of.cut))) for of in (ranges, noise))
     assert good, good.reason
     assert not bad
@@ -67,7 +68,7 @@ def test_layers_move_back_until_the_budget_is_kept(
     exported: Bundle,
     with_heads: bytes,
     ranges: Ranges,
-    seen: Image,
+    seen: Inputs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain = quantise(exported.graph(), ranges.cut)

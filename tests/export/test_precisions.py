@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catseye.capture.geometry import Image
 from catseye.errors import UsageError
 from catseye.export import precisions
 from catseye.export.activation_ranges import largest_magnitudes
@@ -19,11 +18,12 @@ from catseye.export.precisions import convert, measured, require_precisions
 from catseye.export.quantise import quantisable_layers, quantised_tensors
 from catseye.export.sensitivity import layer_sensitivity
 from catseye.runtime.bundle import PARITY, Bundle
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import INPUT_NAME, EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.network_input import first_frames
 from catseye.runtime.proof import replay
-from catseye.runtime.verification import golden_frames, golden_outputs, proof_checks
+from catseye.runtime.verification import golden_inputs, golden_outputs, proof_checks
 
 
 def test_bundle_says_what_it_holds_and_why(exported: Bundle) -> None:
@@ -39,7 +39,7 @@ def test_bundle_says_what_it_holds_and_why(exported: Bundle) -> None:
 
 
 def test_engine_takes_the_precision_named(exported: Bundle) -> None:
-    frames = golden_frames(exported)[:1]
+    frames = first_frames(golden_inputs(exported), 1)
     found = {
         name: load_engine(exported, precision=name, threads=1).infer(frames).depth
         for name in ("auto", "fp32", "fp16", "int8")
@@ -51,22 +51,22 @@ def test_engine_takes_the_precision_named(exported: Bundle) -> None:
         load_engine(exported, precision="fp8")
 
 
-def swapped_channels(frames: Image) -> Image:
-    return frames[..., ::-1].copy()
+def swapped_channels(inputs: Inputs) -> Inputs:
+    return {INPUT_NAME: inputs[INPUT_NAME][..., ::-1].copy()}
 
 
-def other_mean(frames: Image) -> Image:
-    return np.clip(frames.astype(np.int16) + 32, 0, 255).astype(np.uint8)
+def other_mean(inputs: Inputs) -> Inputs:
+    return {INPUT_NAME: np.clip(inputs[INPUT_NAME].astype(np.int16) + 32, 0, 255).astype(np.uint8)}
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_broken_engine_fails_its_proof(exported: Bundle, precision: str) -> None:
     engine = load_engine(exported, precision=precision, threads=1)
-    frames = golden_frames(exported)
+    frames = golden_inputs(exported)
     sound = replay(engine, frames, batch=1)
     assert all(proof_checks(exported, sound, precision=precision))
     broken = [replay(engine, spoil(frames), batch=1) for spoil in (swapped_channels, other_mean)]
-    others = np.roll(np.arange(len(frames)), 1)
+    others = np.roll(np.arange(len(sound.scores)), 1)
     broken.append(EngineOutput(**{name: array[others] for name, array in sound.arrays().items()}))
     for found in broken:
         assert not all(proof_checks(exported, found, precision=precision))
@@ -104,7 +104,7 @@ def test_precisions_come_in_order_with_float32_among_them() -> None:
 def test_sensitivity_puts_the_layer_that_suffers_first(exported: Bundle, pictures: Path) -> None:
     """One layer's range is spoilt on purpose."""
     graph = exported.graph("fp32")
-    frames = calibration_frames([pictures], width=96, height=64, count=2)
+    frames = {INPUT_NAME: calibration_frames([pictures], width=96, height=64, count=2)}
     ranges = {
         name: largest
         for name, largest in largest_magnitudes(graph, frames, batch=1, threads=1).items()
@@ -124,8 +124,8 @@ def test_sensitivity_puts_the_layer_that_suffers_first(exported: Bundle, picture
 
 def test_layers_back_in_float_bring_the_network_back(exported: Bundle, pictures: Path) -> None:
     graph = exported.graph("fp32")
-    frames = calibration_frames([pictures], width=96, height=64, count=4)
-    golden, proof = golden_outputs(exported), golden_frames(exported)
+    frames = {INPUT_NAME: calibration_frames([pictures], width=96, height=64, count=4)}
+    golden, proof = golden_outputs(exported), golden_inputs(exported)
     layers = quantisable_layers(graph)
     apart = []
     for kept in (layers[:0], layers[: len(layers) // 2], layers):

@@ -13,7 +13,8 @@ from catseye.export.onnx_graph import GraphIndex
 from catseye.export.quantise import quantisable_layers, quantise, quantised_tensors
 from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.onnxruntime import make_session, run_session
-from catseye.runtime.verification import golden_frames
+from catseye.runtime.network_input import first_frames
+from catseye.runtime.verification import golden_inputs
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_named_layers_stay_float(exported: Bundle) -> None:
 def test_all_left_float_is_the_graph_itself(exported: Bundle) -> None:
     graph = exported.graph("fp32")
     same = quantise(graph, {}, float_nodes=frozenset(quantisable_layers(graph)))
-    frames = golden_frames(exported)[:1]
+    frames = first_frames(golden_inputs(exported), 1)
     expected, found = (run_session(make_session(each, threads=1), frames) for each in (graph, same))
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)

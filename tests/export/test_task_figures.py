@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catseye.capture.geometry import Image, Letterbox, letterbox
+from catseye.capture.geometry import Letterbox, letterbox
 from catseye.errors import InputError, UsageError
 from catseye.export.held_out import HeldOut, HeldOutFrames, read_held_out
 from catseye.export.task_figures import TaskFigures, task_figures, watch
 from catseye.runtime.bundle import Bundle, Manifest, Network
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.engines.base import INPUT_NAME, EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.network_input import frame_count
 
 K, E = 20, 32
 
@@ -31,7 +32,8 @@ class Answers:
         self._outputs, self._change = outputs, change
         self.batches: list[int] = []
 
-    def infer(self, frames: Image) -> EngineOutput:
+    def infer(self, inputs: Inputs) -> EngineOutput:
+        frames = inputs[INPUT_NAME]
         self.batches.append(len(frames))
         found = [self._change(self._outputs[frame.tobytes()]).arrays() for frame in frames]
         return EngineOutput(**{name: np.stack([each[name] for each in found]) for name in found[0]})
@@ -50,12 +52,12 @@ def perfect(
         boxes = still.box.boxes_to_network(still.truth.boxes)
         looks = _directions(np.zeros(len(boxes), np.int64), 0)
         depth = np.ones((manifest.depth.height, manifest.depth.width), np.float32)
-        outputs[still.frame.tobytes()] = _output(boxes, still.truth.classes, looks, depth)
+        outputs[still.frame[INPUT_NAME].tobytes()] = _output(boxes, still.truth.classes, looks, depth)
     for number, clip in enumerate(held_out.clips):
         assert clip.tracks is not None
         size = {"width": manifest.depth.width, "height": manifest.depth.height}
         depth = plane(**size, box=clip.box) * manifest.depth.canonical_focal_px / clip.focal_px
-        for index, frame in enumerate(clip.frames):
+        for index, frame in enumerate(clip.frames[INPUT_NAME]):
             rows = clip.tracks.frames == index
             looks = _directions(clip.tracks.tracks[rows], number)
             classes = np.zeros(int(rows.sum()), np.int32)
@@ -93,7 +95,7 @@ def world(held_out_frames: HeldOutFrames) -> HeldOutFrames:
     """The held-out frames, with a truth that maps of any size say without loss."""
     whole = letterbox(40, 24, 40, 24)
     true = plane(width=40, height=24, box=whole).astype(np.float32)
-    clips = [replace(clip, depth=(true,) * len(clip.frames)) for clip in held_out_frames.clips]
+    clips = [replace(clip, depth=(true,) * frame_count(clip.frames)) for clip in held_out_frames.clips]
     return HeldOutFrames(held_out_frames.stills, tuple(clips))
 
 
@@ -114,7 +116,7 @@ def test_a_perfect_engine_is_perfect(world: HeldOutFrames, exported: Bundle) -> 
     assert found.values["depth_change"] == 0
     assert found.counts["stills"] == len(world.stills) == 15
     assert found.counts["objects"] > 20
-    assert found.counts["depth_frames"] == sum(len(clip.frames) for clip in world.clips) > 30
+    assert found.counts["depth_frames"] == sum(frame_count(clip.frames) for clip in world.clips) > 30
     assert found.counts["queries"] > 10
 
 
@@ -216,7 +218,7 @@ def test_options_that_cannot_be(options: dict[str, object], said: str) -> None:
 def test_stills_and_frames_are_limited(held_out: HeldOut, exported: Bundle) -> None:
     few = read_held_out(replace(held_out, most_stills=4, most_frames=20), exported.manifest)
     assert len(few.stills) == 4
-    assert sum(len(clip.frames) for clip in few.clips) == 20
+    assert sum(frame_count(clip.frames) for clip in few.clips) == 20
     again = read_held_out(replace(held_out, most_stills=4, dataset=None), exported.manifest)
     np.testing.assert_array_equal([s.frame for s in again.stills], [s.frame for s in few.stills])
     assert again.clips == ()
