@@ -1,4 +1,4 @@
-"""Shapes and types of our own agree with ONNX's inference, and what does not fit is refused with the reason."""
+"""Shapes and types of our own agree with ONNX's inference, and memory alive at once with arithmetic."""
 
 from __future__ import annotations
 
