@@ -256,3 +256,25 @@ def test_a_manifest_of_before_opens(manifest: Manifest) -> None:
     found = Manifest.parse(json.dumps(document), subject="x")
     assert (found.nms_iou, found.network.fit) == (None, "centre")
     assert found.interface() == manifest.interface()
+
+
+def test_a_proof_that_is_not_what_the_manifest_says_is_refused_on_opening(
+    tmp_path: Path, entries: Entries
+) -> None:
+    content = dump_array(np.zeros((2, 9), np.float32))
+
+    def describe(manifest: dict[str, Any]) -> None:
+        manifest["entries"]["proof/scores.npy"] = {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size": len(content),
+        }
+
+    changed = signed(entries, describe) | {"proof/scores.npy": content}
+    with pytest.raises(InputError, match=r"scores\.npy: is no float32 array of shape \(2, 8\)"):
+        open_bundle(write(tmp_path / "x.catseye", changed))
+
+
+def test_infinite_tolerances_are_refused(tmp_path: Path, entries: Entries) -> None:
+    endless = signed(entries, lambda manifest: manifest["tolerances"].update(relative=float("inf")))
+    with pytest.raises(InputError, match=r"tolerances\.relative"):
+        open_bundle(write(tmp_path / "x.catseye", endless))
