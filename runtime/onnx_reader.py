@@ -15,17 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from catseye.errors import InputError
-from catseye.runtime.onnx_operators import (
-    FLOAT16,
-    FLOAT32,
-    INT32,
-    INT64,
-    ITEM_BYTES,
-    OPERATORS,
-    Node,
-    Tensor,
-    infer,
-)
+from catseye.runtime.onnx_operators import OPERATORS, infer
+from catseye.runtime.onnx_tensors import FLOAT16, FLOAT32, INT32, INT64, ITEM_BYTES, Node, Tensor
 from catseye.runtime.protobuf import Field, Message, Reader, RefusedMessageError, decode
 
 OPSETS = range(17, 22)

@@ -45,11 +45,23 @@ def test_a_newer_minor_version_and_older_ones_load(version: str) -> None:
         ("[1, 2]", "is not a JSON object"),
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
+        ('{"schema_version": "²³.0", "title": "a"}', "not MAJOR.MINOR"),
+        ('{"schema_version": "' + "1" * 100_000 + '.0", "title": "a"}', "not MAJOR.MINOR"),
+        ('{"schema_version": "2.3", "title": "a", "title": "b"}', "says 'title' twice"),
+        ('{"schema_version": "2.3", "title": "a", "later": {"x": 1, "x": 1}}', "says 'x' twice"),
     ],
 )
 def test_what_does_not_fit_is_named_with_the_file_and_the_remedy(text: str, fault: str) -> None:
     with pytest.raises(InputError, match=f"^some/note.json: .*{fault}"):
         Note.parse(text, subject="some/note.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_other_encodings_than_plain_utf8_are_refused(encoding: str) -> None:
+    text = '{"schema_version": "2.3", "title": "a"}'
+    assert Note.parse(text.encode(), subject="x").title == "a"
+    with pytest.raises(InputError, match="is not JSON"):
+        Note.parse(text.encode(encoding), subject="x")
 
 
 def test_a_missing_and_an_unreadable_file(tmp_path: Path) -> None:

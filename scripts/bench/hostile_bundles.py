@@ -3,8 +3,8 @@
     python scripts/bench/hostile_bundles.py [--count 1000] [--seed 0] [--json]
 
 A process of its own opens one file after the other; it never imports a library that reads a graph or a video.
-What chance made and the reader accepts must be harmless: ONNX Runtime loads and runs its graph, or refuses it,
-inside bounded memory.
+What chance made and the reader accepts must be harmless: ONNX Runtime loads and runs its graph, or refuses
+it, inside bounded memory.
 
 Bounds: nothing named is let through; every refusal is one short line; memory grows by no more than
 three times the file's size and 64 MB; the processor is taken for no more than ten seconds; the process lives.

@@ -289,3 +289,25 @@ def test_a_bundle_lacks_no_input_of_its_proof(tmp_path: Path, entries: Entries, 
     )
     with pytest.raises(InputError, match=r"lacks proof/chroma\.npy"):
         open_bundle(write(tmp_path / "x.catseye", planes))
+
+
+def test_a_proof_that_is_not_what_the_manifest_says_is_refused_on_opening(
+    tmp_path: Path, entries: Entries
+) -> None:
+    content = dump_array(np.zeros((2, 9), np.float32))
+
+    def describe(manifest: dict[str, Any]) -> None:
+        manifest["entries"]["proof/scores.npy"] = {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size": len(content),
+        }
+
+    changed = signed(entries, describe) | {"proof/scores.npy": content}
+    with pytest.raises(InputError, match=r"scores\.npy: is no float32 array of shape \(2, 8\)"):
+        open_bundle(write(tmp_path / "x.catseye", changed))
+
+
+def test_infinite_tolerances_are_refused(tmp_path: Path, entries: Entries) -> None:
+    endless = signed(entries, lambda manifest: manifest["tolerances"].update(relative=float("inf")))
+    with pytest.raises(InputError, match=r"tolerances\.relative"):
+        open_bundle(write(tmp_path / "x.catseye", endless))

@@ -1,4 +1,4 @@
-"""Shapes and types of our own agree with ONNX's inference, and what does not fit is refused with the reason."""
+"""Shapes and types of our own agree with ONNX's inference, and memory alive at once with arithmetic."""
 
 from __future__ import annotations
 
@@ -124,6 +124,44 @@ def test_agrees_with_onnx(case: Case) -> None:
     inferred.graph.value_info.extend(values)
     with pytest.raises(InputError, match="of element type 11"):
         check_model(inferred.SerializeToString(), subject="x")
+
+
+REFUSED: list[tuple[Case, str]] = [
+    (("Add", [(2, 3), (2, 4)], {}), r"\(Add\) does not fit shapes \(2, 3\) and \(2, 4\)"),
+    (("Add", [(2, 3), (HALF, (2, 3))], {}), "tensors of different element types"),
+    (("Div", [(INT64, (2, 3)), ints(0)], {}), "divides integers by what is no positive constant"),
+    (("Mod", [(INT64, (2, 3)), (INT64, (2, 3))], {}), "divides integers by what is no positive constant"),
+    (("TopK", [(2, 30), (INT64, (1,))], {}), "input 1, which is no short list of constants"),
+    (("TopK", [(2, 30), ints(31)], {}), "does not fit"),
+    (("Reshape", [(2, 30), (INT64, (2,))], {}), "input 1, which is no short list of constants"),
+    (("Expand", [(1, 1), ints(2**20, 2**20)], {}), "declares 4398046511104 bytes"),
+    (("Expand", [(1, 1), ints(0, 1)], {}), "makes an empty tensor"),
+    (
+        ("Resize", [(1, 3, 7, 9), None, np.array([1, 1, 1e9, 1], np.float32)], {}),
+        "declares 756000000000 bytes",
+    ),
+    (("Resize", [(1, 3, 7, 9), None, np.array([1, 1, np.nan, 1], np.float32)], {}), "scales by"),
+    (("Pad", [(4, 5), ints(0, 0, 2**40, 0)], {}), "declares 21990232555600 bytes"),
+    (("Conv", [(1, 1, 9, 9), (1, 1, 3, 3)], {"strides": [0, 1]}), "does not fit"),
+    (("Conv", [(1, 1, 9, 9), (1, 1, 3, 3)], {"pads": [-1, 0, 0, 0]}), "does not fit"),
+    (("Conv", [(1, 1, 9, 9), (1, 1, 3, 3)], {"auto_pad": "EVIL"}), "attribute 'auto_pad'"),
+    (("Conv", [(1, 1, 9, 9), (1, 1, 3, 3)], {"strides": 1}), "attribute 'strides'"),
+    (("AveragePool", [(1, 1, 9, 9)], {"kernel_shape": [2000] * 2, "pads": [1999] * 4}), "through its window"),
+    (("Relu", [(2, 3), (2, 3)], {}), "has 2 inputs, not 1 to 1"),
+    (("Relu", [(INT64, (2, 3))], {"alpha": 1.0}), "attribute 'alpha'"),
+    (("Gather", [(4, 5), (4,)], {}), "element type 1, which it cannot"),
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "said"), REFUSED, ids=lambda case: case[0] if isinstance(case, tuple) else ""
+)
+def test_what_does_not_fit_or_cannot_be_known_is_refused(case: Case, said: str) -> None:
+    operator, inputs, attributes = case
+    graph = model(operator, inputs, attributes, outputs=2 if operator == "TopK" else 1)
+    with pytest.raises(InputError, match=said) as refused:
+        check_model(graph.SerializeToString(), subject="x")
+    assert f"node 'it' ({operator})" in str(refused.value)
 
 
 def test_half_precision_quantised_and_two_inputs_of_bytes_are_read() -> None:

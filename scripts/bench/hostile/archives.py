@@ -70,15 +70,13 @@ def spoilt_archives(sound: Entries, whole: bytes) -> Iterator[tuple[str, bytes]]
             ("method unknown", 8, struct.pack("<H", 99)),
             ("size of 4 GB", 18, b"\xff" * 8),
             ("size of 0", 18, b"\0" * 8),
-            ("size one less", 22, None),
+            ("size one more", 22, struct.pack("<L", len(sound[entry]) + 1)),
+            ("size one less", 22, struct.pack("<L", len(sound[entry]) - 1)),
             ("name longer than the file", 26, struct.pack("<H", 65535)),
             ("extra field longer than the file", 28, struct.pack("<H", 65535)),
             ("date", 10, b"\x21\x21\x21\x21"),
             ("version 4.5", 4, struct.pack("<H", 45)),
         ):
-            if value is None:
-                (size,) = struct.unpack_from("<L", whole, at + 22)
-                value = struct.pack("<L", size - 1)
             yield f"local header, {name}: {entry}", _overwritten(whole, at + offset, value)
     directory = whole.index(b"PK\x01\x02")
     for name, offset, value in (
@@ -157,7 +155,7 @@ def _patched(whole: bytes, entry: str, offset: int, value: bytes) -> bytes:
 
 
 def _quoted(sound: Entries) -> bytes:
-    """Headers of entries inside the content of one, each of which spans all the later ones (D. Fifield, 2019)."""
+    """Each entry holds the headers of all later ones (D. Fifield, A better zip bomb, 2019)."""
     inner = b""
     for name in reversed(list(sound)):
         header = struct.pack(

@@ -15,7 +15,9 @@ Spoil = Callable[[onnx.ModelProto], object]
 def spoilt_graphs() -> Iterator[tuple[str, Spoil]]:
     yield from _shapes_and_types()
     yield from _elsewhere()
-    yield from _structure()
+    yield from _nesting()
+    yield from _order()
+    yield from _names_and_versions()
 
 
 def _shapes_and_types() -> Iterator[tuple[str, Spoil]]:
@@ -146,7 +148,7 @@ def _elsewhere() -> Iterator[tuple[str, Spoil]]:
     yield "location alone", lambda m: setattr(m.graph.initializer[0], "data_location", TensorProto.EXTERNAL)
 
 
-def _structure() -> Iterator[tuple[str, Spoil]]:
+def _nesting() -> Iterator[tuple[str, Spoil]]:
     inner = sound_graph().graph
 
     def deep(depth: int) -> onnx.GraphProto:
@@ -203,8 +205,10 @@ def _structure() -> Iterator[tuple[str, Spoil]]:
     yield "sparse constant", sparse_attribute
     yield "quantisation notes", lambda m: m.graph.quantization_annotation.add(tensor_name="x")
     yield "device configuration", lambda m: m.configuration.add(name="x", num_devices=10**9)
-    count = len(sound_graph().graph.node)
-    for index in range(0, count, 4):
+
+
+def _order() -> Iterator[tuple[str, Spoil]]:
+    for index in range(0, len(sound_graph().graph.node), 4):
 
         def cyclic(m: onnx.ModelProto, index: int = index) -> None:
             m.graph.node[index].input[0] = m.graph.node[-1].output[0]
@@ -279,6 +283,9 @@ def _structure() -> Iterator[tuple[str, Spoil]]:
         "a value of no node",
         lambda m: m.graph.value_info.append(helper.make_tensor_value_info("ghost", 1, (1,))),
     )
+
+
+def _names_and_versions() -> Iterator[tuple[str, Spoil]]:
     for name in ("", "a\0b", "a\nb", "\x1b[2J", "\u202eevil", "x" * 100_000):
         shown = repr(name[:12])
         yield f"input is called {shown}", lambda m, n=name: setattr(m.graph.input[0], "name", n)

@@ -216,7 +216,7 @@ def _constants() -> Iterator[tuple[str, Spoil]]:
         _node(m, "up").input[2] = "scales"
 
     yield "scales and sizes", both
-    for name, made in (("scale", "q1"), ("w2_scale", "d2"), ("w2_zero", "d2"), ("zero", "q1")):
+    for name in ("scale", "w2_scale", "w2_zero", "zero"):
 
         def longer(m: onnx.ModelProto, name: str = name) -> None:
             array = numpy_helper.to_array(_weight(m, name))

@@ -1,4 +1,4 @@
-"""The bundle that the hostile ones are made of: small, and with each operator that could be made to allocate."""
+"""The bundle that hostile ones are made of: small, with each operator that could be made to allocate."""
 
 from __future__ import annotations
 

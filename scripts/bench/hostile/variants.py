@@ -38,7 +38,7 @@ class Variant:
 
 
 def variants(*, count: int, seed: int) -> Iterator[Variant]:
-    """``count`` of them: first those that have a name, or of these as many as make four fifths; then chance's.
+    """``count`` of them: those that have a name, or as many of them as make four fifths, then chance's.
 
     The same arguments give the same variants, but for signatures by strangers' keys.
     """
