@@ -173,7 +173,8 @@ def judge(task: str) -> None:
             bundle = open_bundle(path)
             if task == "run":
                 session = make_session(bundle.graph(), threads=1)
-                run_session(session, np.zeros(bundle.manifest.interface()[0].shape, np.uint8))
+                inputs = bundle.manifest.network.inputs()
+                run_session(session, {value.name: np.zeros(value.shape, np.uint8) for value in inputs})
                 del session
             del bundle
         except CatseyeError as error:

@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 from command_line import Command
 
+from catseye.runtime.bundle import Bundle
+
 
 def test_input_colour_and_batch_are_handed_on(
-    catseye: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catseye: Command, tmp_path: Path, exported: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: dict[str, Any] = {}
-    monkeypatch.setattr("catseye.export.bundling.export", lambda run, out, **options: told.update(options))
+
+    def export(run: Path, out: Path, **options: Any) -> Bundle:
+        told.update(options)
+        return exported
+
+    monkeypatch.setattr("catseye.export.bundling.export", export)
     out = tmp_path / "x.catseye"
     options = ("--input", "nv12", "--matrix", "bt601", "--full-range", "--batch", "4")
     assert catseye("export", "run", "--out", out, *options).code == 0

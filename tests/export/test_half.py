@@ -12,6 +12,7 @@ from catseye.export.half import LARGEST, to_half
 from catseye.export.onnx_files import inferred
 from catseye.export.onnx_graph import GraphIndex
 from catseye.runtime.bundle import Bundle
+from catseye.runtime.engines.base import INPUT_NAME
 from catseye.runtime.engines.onnxruntime import make_session, run_session
 
 
@@ -88,7 +89,7 @@ def test_what_would_overflow_stays_single(
     middle = {"n/Conv_large", "n/Relu_active", "n/Conv_last"}
     found = {node.name for node in index.nodes if index.types[node.output[0]] == TensorProto.FLOAT} & middle
     assert found == single
-    frames = np.full((1, 2, 2, 1), 255, dtype=np.uint8)
+    frames = {INPUT_NAME: np.full((1, 2, 2, 1), 255, dtype=np.uint8)}
     expected, made = (run_session(make_session(each), frames)["boxes"] for each in (graph, half))
     np.testing.assert_allclose(made, expected, rtol=1e-3)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from catseye.runtime.bundle import FRAGMENT_FRAMES, FRAMES
+from catseye.runtime.bundle import array_entry, fragment_entry
+from catseye.runtime.engines.base import INPUT_NAME
 from hostile.archives import zipped
 from hostile.sound_bundle import GRAPH, Entries
 
@@ -120,7 +121,8 @@ def _put(document: dict[str, Any], path: tuple[str, ...], value: object) -> dict
 
 
 def spoilt_arrays(sound: Entries) -> Iterator[tuple[str, str, bytes]]:
-    for entry in (FRAMES, FRAGMENT_FRAMES, "proof/boxes.npy", "proof/classes.npy"):
+    arrays = (array_entry(INPUT_NAME), fragment_entry(INPUT_NAME), "proof/boxes.npy", "proof/classes.npy")
+    for entry in arrays:
         content = sound[entry]
         array = np.load(io.BytesIO(content))
         for name, spoilt in _spoilt_array(content, array):

@@ -9,13 +9,16 @@ from functools import partial
 
 import numpy as np
 
-from catseye.runtime.bundle import FRAMES, MANIFEST, SIGNATURE
+from catseye.runtime.bundle import MANIFEST, SIGNATURE, array_entry
+from catseye.runtime.engines.base import INPUT_NAME
 from hostile.archives import spoilt_archives, spoilt_signatures
 from hostile.documents import spoilt_arrays, spoilt_manifests
 from hostile.encodings import spoilt_encodings
 from hostile.graphs import Spoil, spoilt_graphs
 from hostile.operators import spoilt_nodes
 from hostile.sound_bundle import GRAPH, Entries, archive, respelt, signed, sound_entries, sound_graph
+
+FRAMES = array_entry(INPUT_NAME)
 
 Make = Callable[[], bytes]
 
