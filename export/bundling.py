@@ -7,26 +7,21 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from catseye.capture.geometry import ColorMatrix
-from catseye.export.calibration_frames import calibration_frames
+from catseye.export.calibration_frames import calibration_inputs
 from catseye.export.gate import Budget
 from catseye.export.golden import golden_inputs, proof_fragment
 from catseye.export.graph import DeployedGraph
 from catseye.export.held_out import HeldOut, held_out_pictures, read_held_out
+from catseye.export.lower_precisions import lower_precisions
 from catseye.export.onnx_export import export_onnx
 from catseye.export.parity import prove_parity, reference_outputs
-from catseye.export.precision_gate import (
-    open_gate,
-    require_trained_figures,
-    search_precision,
-    with_task_figures,
-)
-from catseye.export.precisions import convert, measured, require_precisions
+from catseye.export.precision_gate import open_gate, require_trained_figures
+from catseye.export.precisions import require_precisions
 from catseye.export.proven_bundle import proof_frames, require_bundle_options, write_proven_bundle
 from catseye.pretrain.checkpoint import CheckpointInfo
 from catseye.pretrain.detector import load_detector
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import (
-    Agreement,
     Bundle,
     Colour,
     DepthOutput,
@@ -34,12 +29,10 @@ from catseye.runtime.bundle import (
     Network,
     Provenance,
     Tolerances,
-    Verdict,
 )
 from catseye.runtime.distance import CUES
 from catseye.runtime.engines.base import InputLayout
-from catseye.runtime.network_input import first_frames, frame_count, pictures_input
-from catseye.runtime.precision import Precision
+from catseye.runtime.network_input import first_frames, frame_count
 from catseye.version import __version__
 
 
@@ -95,24 +88,17 @@ def export(
         out, top_k=top_k, score_threshold=score_threshold, videos=videos, batch=batch, input=input
     )
     wanted = require_precisions(precisions, calibrated=bool(calibration))
-    steps = 5 + len(wanted) - 1
+    steps = 5
     progress("loading the run", 0, steps)
     detector, info = load_detector(run)
     colour = Colour(matrix=matrix, full_range=full_range) if input == "nv12" else None
     network = Network(width=info.width, height=info.height, batch=batch, input=input, colour=colour)
-    seen = (
-        pictures_input(
-            calibration_frames(calibration, width=info.width, height=info.height, seed=seed), network
-        )
-        if calibration
-        else None
-    )
+    seen = calibration_inputs(calibration, network, seed=seed) if calibration else None
     count = proof_frames(batch)
-    inputs = (
-        first_frames(seen, count)
-        if seen is not None and frame_count(seen) >= count and not videos
-        else golden_inputs([Path(video) for video in videos], network, count=count, seed=seed)
-    )
+    if seen is not None and frame_count(seen) >= count and not videos:
+        inputs = first_frames(seen, count)
+    else:
+        inputs = golden_inputs([Path(video) for video in videos], network, count=count, seed=seed)
     progress("running the trained network", 1, steps)
     reference = reference_outputs(detector, inputs, top_k=top_k, colour=colour)
     tolerances = Tolerances()
@@ -147,37 +133,32 @@ def export(
         held_out_frames = read_held_out(held_out, manifest, progress=progress)
         gate = open_gate(exported.deployed, manifest, held_out_frames, budget or Budget(), progress=progress)
         require_trained_figures(gate, detector, held_out_pictures(held_out), top_k=top_k)
-    measured_on = inputs if seen is None else seen
-    graphs: dict[Precision, bytes] = {"fp32": exported.deployed}
-    agreements: dict[Precision, Agreement] = {}
-    verdicts: dict[Precision, Verdict] = {} if gate is None else {"fp32": gate.verdict()}
-    for step, precision in enumerate(wanted[1:], 4):
-        progress(f"converting to {precision}", step, steps)
-        kept_float = frozenset(float_nodes if precision == "int8" else ())
-        search = None
-        if gate is not None:
-            search = search_precision(
-                gate, exported, precision, measured_on, float_nodes=kept_float, progress=progress
-            )
-            graph = search.best.graph
-        else:
-            graph = convert(exported.deployed, precision, measured_on, batch=batch, float_nodes=kept_float)
-        made = measured(graph, inputs, golden, precision=precision, batch=batch, threshold=score_threshold)
-        verdicts[precision] = with_task_figures(made.verdict(), search)
-        if verdicts[precision].accepted:
-            graphs[precision], agreements[precision] = made.graph, made.limits
-    progress("signing", steps - 1, steps)
+    made = lower_precisions(
+        exported,
+        wanted,
+        seen=inputs if seen is None else seen,
+        proof=(inputs, golden),
+        manifest=manifest,
+        float_nodes=float_nodes,
+        gate=gate,
+        progress=progress,
+    )
+    progress("signing", 4, steps)
     bundle = write_proven_bundle(
         out,
         manifest.model_copy(
-            update={"precisions": tuple(graphs), "agreements": agreements, "verdicts": verdicts}
+            update={
+                "precisions": tuple(made.graphs),
+                "agreements": made.agreements,
+                "verdicts": made.verdicts,
+            }
         ),
-        graphs=graphs,
+        graphs=made.graphs,
         inputs=inputs,
         fragment=fragment,
         golden=golden,
         parity=parity.document()
-        | {"precisions": {name: verdict.model_dump() for name, verdict in verdicts.items()}},
+        | {"precisions": {name: verdict.model_dump() for name, verdict in made.verdicts.items()}},
     )
     progress("exported", steps, steps)
     return bundle

@@ -19,6 +19,9 @@ from catseye.capture.geometry import Fit, Image, Letterbox, letterbox, planes_to
 from catseye.capture.sources import VideoFile
 from catseye.errors import InputError, UsageError
 from catseye.picture_files import read_rgb
+from catseye.runtime.bundle import Network
+from catseye.runtime.engines.base import Inputs
+from catseye.runtime.network_input import pictures_input
 
 FRAMES = 128
 """Frames where nothing else is said."""
@@ -75,6 +78,14 @@ def calibration_frames(
         raise InputError(files[0], "has no frame that can be decoded", "record or copy it again")
     frames = np.stack(found)
     return np.asarray(frames[farthest_first(_described(frames), count, seed=seed)])
+
+
+def calibration_inputs(sources: Sequence[str | Path], network: Network, *, seed: int = 0) -> Inputs:
+    """The same as input of a network, see ``calibration_frames``."""
+    frames = calibration_frames(
+        sources, width=network.width, height=network.height, seed=seed, fit=network.fit
+    )
+    return pictures_input(frames, network)
 
 
 def farthest_first(points: NDArray[np.float32], count: int, *, seed: int) -> NDArray[np.intp]:

@@ -33,7 +33,7 @@ import catseye
 from catseye.console import print_table, progress_bars
 from catseye.export import export
 from catseye.export.activation_ranges import METHODS, cut_off, largest_magnitudes, observe
-from catseye.export.calibration_frames import calibration_frames
+from catseye.export.calibration_frames import calibration_inputs
 from catseye.export.quantise import quantise, quantised_tensors
 from catseye.model import BundleModel, Model
 from catseye.pretrain.detection_metrics import Detections
@@ -45,7 +45,6 @@ from catseye.progress import Progress
 from catseye.runtime.bundle import Bundle, open_bundle
 from catseye.runtime.engines.base import Engine, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from catseye.runtime.network_input import pictures_input
 from catseye.runtime.precision import PRECISIONS
 from catseye.runtime.verification import golden_batch
 
@@ -155,7 +154,7 @@ def measured_cuts(
 ) -> list[tuple[str, tuple[float, ...]]]:
     """``FIGURES`` of int8 by each way to cut off ranges."""
     graph, network = bundle.graph("fp32"), bundle.manifest.network
-    frames = pictures_input(calibration_frames([train], width=network.width, height=network.height), network)
+    frames = calibration_inputs([train], network)
     largest = largest_magnitudes(graph, frames, batch=network.batch)
     seen = observe(graph, largest, quantised_tensors(graph), frames, batch=network.batch)
     rows = []
