@@ -269,7 +269,8 @@ class Tracker:
 
 
 def _apart(seen: _Detections, starts: Index, taken: Index, *, most: float) -> Index:
-    """Those of ``starts`` that overlap none taken, and no better start, of their class too much."""
+    """Those of ``starts`` that overlap none taken, and no better start, of their class too much; from left to
+    right, since scores that are nearly equal change places from one machine to another."""
     if not len(starts):
         return starts
     starts = starts[np.argsort(-seen.scores[starts], kind="stable")]
@@ -277,7 +278,8 @@ def _apart(seen: _Detections, starts: Index, taken: Index, *, most: float) -> In
     doubles = iou(seen.boxes[starts], seen.boxes[rivals]) > most
     doubles &= seen.kinds[starts][:, None] == seen.kinds[rivals]
     comes_first = np.arange(len(rivals)) < len(taken) + np.arange(len(starts))[:, None]
-    return np.sort(starts[~(doubles & comes_first).any(axis=1)])
+    kept = starts[~(doubles & comes_first).any(axis=1)]
+    return kept[np.argsort(seen.boxes[kept, 0], kind="stable")]
 
 
 def _born(seen: _Detections, time_s: float, noise: kalman.Noise) -> _Book:

@@ -109,6 +109,17 @@ def test_class_that_wavers_keeps_id_and_majority() -> None:
         assert tracks.ids.tolist() == [1] and tracks.classes.tolist() == [2]
 
 
+def test_tracks_that_begin_together_are_numbered_from_left_to_right() -> None:
+    """By score, two machines whose scores differ in the last digit would number them otherwise."""
+    left, right = box(100, 200), box(400, 200)
+    for boxes, scores in (([left, right], (0.81, 0.8)), ([right, left], (0.81, 0.8))):
+        tracker = Tracker()
+        for k in range(3):
+            tracks = tracker.update(boxes, scores, [0, 0], time_s=k / 25)
+        order = np.argsort(tracks.ids)
+        assert tracks.boxes_xyxy[order, 0].tolist() == pytest.approx([70, 370], abs=1)
+
+
 def test_classes_are_told_apart() -> None:
     """A car and a person at the same place swap the order in which they are given, not their ids."""
     tracker = Tracker()
@@ -116,7 +127,7 @@ def test_classes_are_told_apart() -> None:
     for k in range(10):
         order = [0, 1] if k % 2 else [1, 0]
         tracks = tracker.update([both[i] for i in order], [0.9, 0.9], order, time_s=k / 25)
-        assert dict(zip(tracks.ids.tolist(), tracks.classes.tolist(), strict=True)) in ({1: 1, 2: 0},)
+        assert dict(zip(tracks.ids.tolist(), tracks.classes.tolist(), strict=True)) in ({1: 0, 2: 1},)
     strict = Tracker(class_penalty=1.0)
     for k in range(10):
         step(strict, [box(200, 200)], k / 25, kind=0)
