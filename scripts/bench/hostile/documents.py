@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from catseye.runtime.bundle import array_entry, fragment_entry
+from catseye.runtime.bundle import Manifest, array_entry, fragment_entry
 from catseye.runtime.engines.base import INPUT_NAME
 from hostile.archives import zipped
 from hostile.sound_bundle import GRAPH, Entries
+
+NEWER = f"{int(Manifest.VERSION.partition('.')[0]) + 1}.0"
 
 
 def spoilt_manifests(document: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
@@ -23,7 +25,7 @@ def spoilt_manifests(document: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         (
             "version",
             ("schema_version",),
-            ("3.0", "", "x", None, 2, "1" * 100_000 + ".0", "²" * 3 + ".0", "-1.0", "2.0\n"),
+            (NEWER, "", "x", None, 2, "1" * 100_000 + ".0", "²" * 3 + ".0", "-1.0", "2.0\n"),
         ),
         ("width", ("network", "width"), (0, -96, 10**9, 10**400, 96.5, "wide", None, True, [96])),
         ("height", ("network", "height"), (0, -64, 8192, 2**63)),
