@@ -39,7 +39,6 @@ Source: TypeAlias = Image | str | Path
 """An RGB picture (H, W, 3) uint8, or the path of a picture or of a video."""
 
 SAVED = Path("predictions")
-_THRESHOLD = 0.3
 _PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 
 
@@ -84,7 +83,7 @@ class Model(ABC):
 
         Args:
             source: an RGB picture (H, W, 3) uint8, the path of a picture or of a video, or several of these.
-            threshold: least score; None takes the bundle's own, or 0.3. In a tracked video, the score from
+            threshold: least score; None takes the bundle's or run's own. In a tracked video, the score from
                 which a detection counts as sure of itself.
             save: write the picture or video with what was found drawn on it, and of a tracked video the
                 records as JSON Lines, to the folder ``out``.
@@ -199,7 +198,7 @@ class RunModel(Model):
         if self._detector is None:
             raise UsageError(f"{self._folder} has learned no detection yet: finetune it with labels first")
         found = predict(self._detector, rgb, width=self._info.width, height=self._info.height)
-        kept = found.scores >= (_THRESHOLD if threshold is None else threshold)
+        kept = found.scores >= (self._info.score_threshold if threshold is None else threshold)
         return Detections(found.boxes[kept], found.scores[kept], found.classes[kept], self.names)
 
     def _video(

@@ -49,7 +49,7 @@ def export(
     full_range: bool = False,
     batch: int = 1,
     videos: Sequence[str | Path] = (),
-    score_threshold: float = 0.3,
+    score_threshold: float | None = None,
     held_out: HeldOut | None = None,
     budget: Budget | None = None,
     seed: int = 0,
@@ -71,7 +71,8 @@ def export(
         batch: frames a call.
         videos: footage whose frames become the proof's inputs; those of ``calibration`` do where there is
             none, or else noise.
-        score_threshold: score from which a detection is worth showing.
+        score_threshold: score from which a detection is worth showing; None takes what served F1 best on the
+            stills that the run was measured on.
         held_out: frames kept out of training, on which each precision is held to ``budget``, with as many
             layers back in float as that takes; without them the bundle says that no task metric was measured.
         budget: what a precision may lose; by default as ``Budget`` says.
@@ -117,7 +118,7 @@ def export(
         depth_shape=(reference.depth.shape[1], reference.depth.shape[2]),
         depth=_depth(info, reference.depth.shape),
         cues=tuple(name for name in CUES if name != "depth" or info.depth is not None),
-        score_threshold=score_threshold,
+        score_threshold=info.score_threshold if score_threshold is None else score_threshold,
         proof_frames=frame_count(inputs),
         fragment_frames=frame_count(fragment[1]),
         tolerances=tolerances,

@@ -33,7 +33,7 @@ def require_bundle_options(
     out: Path,
     *,
     top_k: int | None,
-    score_threshold: float,
+    score_threshold: float | None,
     videos: Sequence[str | Path],
     batch: int = 1,
     input: str = "rgb8",
@@ -47,7 +47,7 @@ def require_bundle_options(
         raise UsageError(f"out is {out}: name a file that ends in {SUFFIX}")
     if top_k is not None and not 1 <= top_k <= _MOST_DETECTIONS:
         raise UsageError(f"top_k is {top_k}: give 1 to {_MOST_DETECTIONS}")
-    if not 0 <= score_threshold <= 1:
+    if score_threshold is not None and not 0 <= score_threshold <= 1:
         raise UsageError(f"score_threshold is {score_threshold}: give 0 to 1")
     if input not in INPUT_NAMES:
         raise UsageError(f"input is {input!r}: choose from {', '.join(INPUT_NAMES)}")

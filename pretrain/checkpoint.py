@@ -19,6 +19,12 @@ from catseye.files import replacing
 INFO_FILE = "checkpoint.json"
 MODEL_FILE = "model.safetensors"
 
+BEST_SCORE = "best_score"
+"""Among the metrics of a detector, the score from which what it finds on the test stills has the best F1."""
+
+SCORE_THRESHOLD = 0.3
+"""Score from which a detection is worth showing where no test stills say better."""
+
 
 class DepthInfo(BaseModel):
     """What the depth output means.
@@ -62,6 +68,11 @@ class CheckpointInfo(Contract):
     metrics: dict[str, float] = Field(default_factory=dict)
     config: dict[str, Any] = Field(default_factory=dict)
     code_version: str = ""
+
+    @property
+    def score_threshold(self) -> float:
+        """Score from which a detection is worth showing: what served F1 best on the test stills, if any."""
+        return self.metrics.get(BEST_SCORE, SCORE_THRESHOLD)
 
 
 def save_checkpoint(run: str | Path, info: CheckpointInfo, model: nn.Module) -> None:

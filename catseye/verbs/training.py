@@ -366,6 +366,12 @@ def export(
     depth_budget: DepthBudget = 0.02,
     rank1_budget: Rank1Budget = 2.0,
     top_k: Annotated[int, typer.Option(min=1, help="Detections a frame.")] = 100,
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Score from which to show a detection; default: what served F1 best on test stills."
+        ),
+    ] = None,
     input: Annotated[
         Literal["rgb8", "nv12"], typer.Option(help="How frames enter the graph: RGB, or a decoder's planes.")
     ] = "rgb8",
@@ -391,6 +397,7 @@ def export(
             calibration=calibration or (),
             videos=video or (),
             top_k=top_k,
+            score_threshold=score_threshold,
             input=input,
             matrix=matrix,
             full_range=full_range,

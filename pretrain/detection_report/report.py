@@ -32,7 +32,9 @@ PAGE = "detection.html"
 _MOST_CASES = 24
 
 
-def save_detection_report(found: Sequence[Detections], labels: Labels, images: Path, out: Path) -> None:
+def save_detection_report(
+    found: Sequence[Detections], labels: Labels, images: Path, out: Path
+) -> DetectionReport:
     """Write both files into the folder ``out``; pictures are read from ``images``."""
     matches = [match_detections(*each) for each in zip(found, labels.images, strict=True)]
     threshold = _threshold(found, matches, labels)
@@ -42,6 +44,7 @@ def save_detection_report(found: Sequence[Detections], labels: Labels, images: P
     report.save(out / DOCUMENT)
     pictures = [case_pictures(cases, found, labels, images, threshold) for cases in (misses, alarms)]
     write_text(out / PAGE, render_page(report, *pictures))
+    return report
 
 
 def detection_report(

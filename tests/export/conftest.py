@@ -58,7 +58,7 @@ def run_folder(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> 
         height=HEIGHT,
         classes=("car", "truck"),
         depth=DepthInfo(metric=True),
-        metrics={"map": 0.5},
+        metrics={"map": 0.5, "best_score": 0.29},
     )
     save_checkpoint(run, info, detector)
     return run

@@ -42,7 +42,8 @@ def test_manifest_says_what_the_graph_is(exported: Bundle) -> None:
     assert manifest.depth is not None
     assert manifest.depth.canonical_focal_px == 96
     assert (manifest.depth.height, manifest.depth.width) == manifest.depth_shape == (16, 24)
-    assert manifest.provenance.metrics == {"map": 0.5}
+    assert manifest.provenance.metrics == {"map": 0.5, "best_score": 0.29}
+    assert manifest.score_threshold == 0.29
 
 
 def test_graph_casts_first_and_folds_normalisation(exported: Bundle) -> None:

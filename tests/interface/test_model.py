@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from fractions import Fraction
 from itertools import islice
@@ -93,6 +94,16 @@ def test_a_stream_can_be_left_early(kind: str, video: Path, request: pytest.Fixt
     assert [found.frame for found in islice(stream, 2)] == [0, 1]
     stream.close()
     assert threading.active_count() == before
+
+
+def test_a_run_shows_from_the_score_that_served_its_test_stills_best(finetuned: Path, tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    every = catseye.load(finetuned).predict(picture, threshold=0.0).scores
+    least = float(np.sort(every)[-3])
+    run = shutil.copytree(finetuned, tmp_path / "run")
+    document = json.loads((run / "checkpoint.json").read_text())
+    (run / "checkpoint.json").write_text(json.dumps(document | {"metrics": {"best_score": least}}))
+    assert len(catseye.load(run).predict(picture)) == int((every >= least).sum()) < len(every)
 
 
 def test_pretrained_to_detector_in_one_line(pretrained: Path, labels: Path, tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from catseye.errors import CatseyeError, InputError, UsageError
-from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, load_checkpoint, save_checkpoint
+from catseye.pretrain.checkpoint import (
+    SCORE_THRESHOLD,
+    CheckpointInfo,
+    DepthInfo,
+    load_checkpoint,
+    save_checkpoint,
+)
 from catseye.pretrain.depth_teacher import DepthTeacher
 from catseye.pretrain.detection_training import build_detector
 from catseye.pretrain.detector import load_detector
@@ -95,6 +101,8 @@ def test_a_run_leaves_what_the_contract_says(labelled: Path, tmp_path: Path) -> 
     assert (info.kind, info.classes, info.width, info.height) == ("finetune", ("car",), 96, 64)
     assert info.depth is None and info.config["embedding_dim"] == 32
     assert {"ap", "ap50", "ap50_h10", "loss/one", "loss/many", "loss/box"} <= set(info.metrics)
+    told = json.loads((tmp_path / "run/detection.json").read_text())["threshold"]
+    assert info.score_threshold == told != SCORE_THRESHOLD
     assert CheckpointInfo.load(tmp_path / "run/checkpoint.json") == info.model_copy(
         update={"schema_version": CheckpointInfo.VERSION}
     )
