@@ -93,11 +93,11 @@ def run_checks(comparison: RunComparison) -> list[Check]:
 
 def replay_golden(bundle_path: Path, out: Path) -> None:
     """Write what this machine's engine gives for a bundle's golden frames."""
-    from catseye.runtime.verification import golden_frames
+    from catseye.runtime.verification import golden_inputs
 
     bundle = open_bundle(bundle_path)
     engine = load_engine(bundle, threads=1)
-    found = replay(engine, golden_frames(bundle), batch=bundle.manifest.network.batch)
+    found = replay(engine, golden_inputs(bundle), batch=bundle.manifest.network.batch)
     np.savez(out, **found.arrays())
 
 

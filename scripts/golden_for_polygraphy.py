@@ -5,6 +5,8 @@
     polygraphy run out/fp32.onnx --onnxrt --load-inputs out/inputs.json --load-outputs out/golden.json \\
         --atol 1e-3 --rtol 1e-3 --check-error-stat elemwise boxes:median embeddings:median classes:median
 
+For bundles of one frame a call.
+
 Needs ``pip install polygraphy onnx onnxruntime``, and nothing of Catseye. Polygraphy compares place by place;
 detections of nearly equal scores may change places, hence the medians. ``catseye verify`` finds counterparts.
 """
@@ -19,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from polygraphy.comparator import IterationResult, RunResults
 from polygraphy.json import save_json
+
+INPUTS = ("frames", "luma", "chroma")
 
 
 def main() -> None:
@@ -35,10 +39,12 @@ def main() -> None:
     arrays = {
         Path(name).stem: np.load(io.BytesIO(entries[name])) for name in entries if name.endswith(".npy")
     }
-    del arrays["fragment"]
-    frames = arrays.pop("frames")
+    arrays = {name: array for name, array in arrays.items() if not name.startswith("fragment")}
+    inputs = {name: arrays.pop(name) for name in INPUTS if name in arrays}
+    frames = len(arrays["scores"])
     save_json(
-        [{"frames": frames[at : at + 1]} for at in range(len(frames))], str(options.out / "inputs.json")
+        [{name: array[at : at + 1] for name, array in inputs.items()} for at in range(frames)],
+        str(options.out / "inputs.json"),
     )
     golden = RunResults()
     golden.append(
@@ -46,7 +52,7 @@ def main() -> None:
             "golden",
             [
                 IterationResult({name: array[at : at + 1] for name, array in arrays.items()})
-                for at in range(len(frames))
+                for at in range(frames)
             ],
         )
     )
