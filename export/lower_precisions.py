@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from catseye.export.onnx_export import ExportedGraph
 from catseye.export.precision_gate import Gate, search_precision, with_task_figures
-from catseye.export.precisions import convert, measured
+from catseye.export.precisions import Ranges, convert, measured
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import Agreement, Manifest, Verdict
 from catseye.runtime.engines.base import EngineOutput, Inputs
@@ -54,6 +54,7 @@ def lower_precisions(
     """
     batch = manifest.network.batch
     made = PrecisionSet({"fp32": exported.deployed})
+    ranges = Ranges(exported.deployed, seen, batch=batch)
     if gate is not None:
         made.verdicts["fp32"] = gate.verdict()
     lower = [precision for precision in wanted if precision != "fp32"]
@@ -62,9 +63,9 @@ def lower_precisions(
         kept = frozenset(float_nodes if precision == "int8" else ())
         if gate is None:
             search = None
-            graph = convert(exported.deployed, precision, seen, batch=batch, float_nodes=kept)
+            graph = convert(exported.deployed, precision, ranges, float_nodes=kept)
         else:
-            search = search_precision(gate, exported, precision, seen, float_nodes=kept, progress=progress)
+            search = search_precision(gate, exported, precision, ranges, float_nodes=kept, progress=progress)
             graph = search.best.graph
         found = measured(graph, *proof, precision=precision, batch=batch, threshold=manifest.score_threshold)
         verdict = made.verdicts[precision] = with_task_figures(found.verdict(), search)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from catseye.capture.geometry import Image
 from catseye.errors import CatseyeError
-from catseye.export.activation_ranges import cut_off, largest_magnitudes, observe
 from catseye.export.back_to_float import FloatSearch, back_to_float
 from catseye.export.gate import Budget, Judgement, judge
 from catseye.export.graph import HEAD_NAMES
-from catseye.export.half import to_half
 from catseye.export.held_out import HeldOutFrames
 from catseye.export.onnx_export import ExportedGraph
-from catseye.export.precisions import CUT
-from catseye.export.quantise import quantisable_layers, quantise, quantised_tensors
+from catseye.export.precisions import Ranges, convert
+from catseye.export.quantise import quantisable_layers
 from catseye.export.sensitivity import layer_sensitivity
 from catseye.export.task_figures import TaskFigures, Watched, figures_of, task_figures, watch
 from catseye.pretrain.detection_metrics import average_precision
@@ -24,7 +21,6 @@ from catseye.pretrain.detector import Detector
 from catseye.pretrain.prediction import predict
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import Manifest, Verdict
-from catseye.runtime.engines.base import Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from catseye.runtime.network_input import first_frames
 from catseye.runtime.precision import Precision
@@ -131,7 +127,7 @@ def search_precision(
     gate: Gate,
     exported: ExportedGraph,
     precision: Precision,
-    calibration: Inputs,
+    ranges: Ranges,
     *,
     float_nodes: Collection[str] = (),
     progress: Progress = silent,
@@ -139,28 +135,25 @@ def search_precision(
     """Convert a graph to fp16 or int8 with as few layers in float as the budget takes.
 
     Args:
-        calibration: frames on which activations are measured.
+        ranges: of its activations.
         float_nodes: names of nodes that stay float in any case.
     """
-    batch, threads = gate.manifest.network.batch, gate.threads
+    batch = gate.manifest.network.batch
     layers = [name for name in quantisable_layers(exported.deployed) if name not in float_nodes]
-    ranges = Ranges(exported.deployed, calibration, batch=batch, threads=threads)
 
     def make(moved: Sequence[str]) -> bytes:
         kept = frozenset((*float_nodes, *moved))
-        if precision == "fp16":
-            return to_half(exported.deployed, largest=ranges.largest, float_nodes=kept)
-        return quantise(exported.deployed, ranges.cut, float_nodes=kept)
+        return convert(exported.deployed, precision, ranges, float_nodes=kept)
 
     def order() -> list[str]:
         # What rounding to eight bits does to a layer tells the order for eleven bits too.
         noise = layer_sensitivity(
             exported.with_heads,
             ranges.cut,
-            first_frames(calibration, batch * max(1, _SENSITIVITY_FRAMES // batch)),
+            first_frames(ranges.frames, batch * max(1, _SENSITIVITY_FRAMES // batch)),
             heads=HEAD_NAMES if gate.manifest.depth is None else (*HEAD_NAMES, "depth"),
             batch=batch,
-            threads=threads,
+            threads=gate.threads,
             progress=progress,
         )
         return [layer for layer in noise if layer in layers]
@@ -173,23 +166,3 @@ def search_precision(
         most=int(MOST_FLOAT * len(layers)),
         progress=progress,
     )
-
-
-class Ranges:
-    """What activations reach on calibration frames, measured once for all graphs of a search.
-
-    Attributes:
-        largest: magnitude of every activation.
-    """
-
-    def __init__(self, graph: bytes, frames: Inputs, *, batch: int, threads: int) -> None:
-        self.largest = largest_magnitudes(graph, frames, batch=batch, threads=threads)
-        self._arguments = (graph, frames, batch, threads)
-
-    @cached_property
-    def cut(self) -> Mapping[str, float]:
-        """Where int8 cuts off, of every activation that it may quantise; fewer layers need no others."""
-        graph, frames, batch, threads = self._arguments
-        names = quantised_tensors(graph)
-        seen = observe(graph, self.largest, names, frames, batch=batch, threads=threads)
-        return {name: cut_off(magnitudes, CUT) for name, magnitudes in seen.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 from catseye.errors import UsageError
@@ -35,16 +36,14 @@ single, differs in fp16 boxes by 0.007 and in scores by 0.0035."""
 
 
 @dataclass(frozen=True)
-class Converted:
-    """A graph of a lower precision.
+class Replayed:
+    """What came of the proof of a lower precision.
 
     Args:
-        graph: serialised ONNX.
         apart: how far ONNX Runtime's replay of the proof is from the golden outputs.
         limits: what a replay may differ in.
     """
 
-    graph: bytes
     apart: Disagreement
     limits: Agreement
 
@@ -75,35 +74,55 @@ def require_precisions(precisions: Collection[str], *, calibrated: bool) -> tupl
     return tuple(name for name in PRECISIONS if name in precisions or name == "fp32")
 
 
+class Ranges:
+    """What the activations of a float32 graph reach on some frames, measured once, and only where it is asked
+    for, for all graphs that are made of it.
+
+    Args:
+        graph: serialised ONNX.
+        frames: to run it on, and ``batch`` how many a call.
+        method: where ranges of int8 are cut off.
+        threads: cores that one call may use; 0 takes all.
+    """
+
+    def __init__(
+        self, graph: bytes, frames: Inputs, *, batch: int, method: Method = CUT, threads: int = 0
+    ) -> None:
+        self.frames = frames
+        self._graph, self._batch, self._method, self._threads = graph, batch, method, threads
+
+    @cached_property
+    def largest(self) -> Mapping[str, float]:
+        """The largest magnitude of every activation."""
+        return largest_magnitudes(self._graph, self.frames, batch=self._batch, threads=self._threads)
+
+    @cached_property
+    def cut(self) -> Mapping[str, float]:
+        """Where int8 cuts off, of every activation that it may quantise; fewer layers need no others."""
+        names = quantised_tensors(self._graph)
+        seen = observe(
+            self._graph, self.largest, names, self.frames, batch=self._batch, threads=self._threads
+        )
+        return {name: cut_off(magnitudes, self._method) for name, magnitudes in seen.items()}
+
+
 def convert(
-    graph: bytes,
-    precision: Precision,
-    frames: Inputs,
-    *,
-    batch: int,
-    float_nodes: frozenset[str] = frozenset(),
-    method: Method = CUT,
-    threads: int = 0,
+    graph: bytes, precision: Precision, ranges: Ranges, *, float_nodes: frozenset[str] = frozenset()
 ) -> bytes:
     """A serialised float32 graph in another precision.
 
     Args:
-        frames: on which activations are measured.
+        ranges: of its activations.
         float_nodes: names of nodes to leave in float32.
-        method: where ranges of int8 are cut off.
 
     Raises:
         UsageError: a name in ``float_nodes`` is no node's.
     """
     if precision == "fp32":
         return graph
-    largest = largest_magnitudes(graph, frames, batch=batch, threads=threads)
     if precision == "fp16":
-        return to_half(graph, largest=largest, float_nodes=float_nodes)
-    names = quantised_tensors(graph, float_nodes=float_nodes)
-    seen = observe(graph, largest, names, frames, batch=batch, threads=threads)
-    ranges = {name: cut_off(magnitudes, method) for name, magnitudes in seen.items()}
-    return quantise(graph, ranges, float_nodes=float_nodes)
+        return to_half(graph, largest=ranges.largest, float_nodes=float_nodes)
+    return quantise(graph, ranges.cut, float_nodes=float_nodes)
 
 
 def measured(
@@ -115,11 +134,11 @@ def measured(
     batch: int,
     threshold: float,
     threads: int = 0,
-) -> Converted:
+) -> Replayed:
     """Replay the proof of a lower precision on ONNX Runtime, and allow ``MARGIN`` times what differs and a
     little more."""
     found = replay(OnnxRuntimeEngine(graph, threads=threads), frames, batch=batch)
     apart = compare_coarsely(golden, found, threshold=threshold)
     figures = asdict(apart)
     limits = {name: MARGIN * (figures[name] or 0.0) + floor for name, floor in _FLOORS[precision].items()}
-    return Converted(graph, apart, Agreement(**limits))
+    return Replayed(apart, Agreement(**limits))

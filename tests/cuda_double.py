@@ -72,7 +72,7 @@ class CudaDouble(types.ModuleType):
             return thing
         act = getattr(self, f"_{name}", None)
         if act is None:
-            raise NotImplementedError(name)
+            raise NotImplementedError(name)  # a real call, new to the runtime: teach the double to act it
         signature = inspect.signature(thing)
 
         def held(*args: Any, **named: Any) -> Any:

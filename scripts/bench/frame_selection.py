@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from case_results import config_of, run_cases
-from real_stills import FIGURE, FINETUNING, ROWS, Work, chosen, detect, few, pretrained
+from real_stills import FIGURE, FIGURES, FINETUNING, ROWS, Work, chosen, detect, few, pretrained
 
 from catseye.console import print_table, progress_bars
 from catseye.files import sha256_of
@@ -42,7 +42,6 @@ from catseye.pretrain.selection import SELECTION_FILE, Selection, SelectOptions,
 RESULTS = Path(__file__).with_name("results") / "frame_selection.jsonl"
 STILLS = 100
 SEEDS = 3
-FIGURES = ("ap50", FIGURE, "ap50_h20")
 
 Draw = Callable[["Trial", int], list[str]]
 

@@ -43,7 +43,7 @@ from catseye.export import export
 from catseye.export.calibration_frames import calibration_frames
 from catseye.export.onnx_files import inferred
 from catseye.export.onnx_graph import GraphIndex
-from catseye.export.precisions import convert
+from catseye.export.precisions import Ranges, convert
 from catseye.model import BundleModel
 from catseye.runtime.bundle import Bundle, open_bundle
 from catseye.runtime.engines.base import INPUT_NAME
@@ -99,7 +99,9 @@ def main() -> int:
         frames = calibration_frames([train], count=FRAMES, **size)
         graphs = {
             "fp32": bundle.graph("fp32"),
-            OURS: convert(bundle.graph("fp32"), "int8", {INPUT_NAME: frames}, batch=1),
+            OURS: convert(
+                bundle.graph("fp32"), "int8", Ranges(bundle.graph("fp32"), {INPUT_NAME: frames}, batch=1)
+            ),
         }
         graphs |= peers(bundle, frames, folder=Path(scratch), tools=options.tools)
         rows = list(measured(bundle, graphs, frames, Stills.of(options.data, "test")))

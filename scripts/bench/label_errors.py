@@ -22,10 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+from yolox import Yolox
 
 from catseye.capture.geometry import Image
 from catseye.pretrain.boxes import overlaps
@@ -38,40 +37,17 @@ ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("vehicle", "person")
 PLANTED: tuple[Kind, ...] = ("missing", "spurious", "shifted", "class", "doubled", "outside", "improbable")
 OF_COCO = {0: 1, 2: 0, 5: 0, 7: 0}
-INPUT = 416
 HEIGHTS = (0, 10, 20)
 BOUND = 0.5
 
 
 def yolox(path: Path) -> Callable[[Image], Found]:
-    """YOLOX's decoding (Ge et al., "YOLOX: Exceeding YOLO Series in 2021"), boxes in the picture's pixels."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    cells, strides = [], []
-    for stride in (8, 16, 32):
-        side = np.arange(INPUT // stride)
-        grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-        cells.append(grid)
-        strides.append(np.full((len(grid), 1), stride))
-    cell, step = np.concatenate(cells), np.concatenate(strides)
+    network = Yolox(path)
 
     def detect(rgb: Image) -> Found:
-        scale = min(INPUT / rgb.shape[0], INPUT / rgb.shape[1])
-        size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
-        frame = np.full((INPUT, INPUT, 3), 114, dtype=np.float32)
-        frame[: size[1], : size[0]] = cv2.resize(rgb[..., ::-1], size)
-        (rows,) = session.run(None, {name: frame.transpose(2, 0, 1)[None]})[0]
-        centres, sides = (rows[:, :2] + cell) * step, np.exp(rows[:, 2:4]) * step
-        boxes = (np.concatenate([centres - sides / 2, centres + sides / 2], axis=1) / scale).astype(
-            np.float32
-        )
-        scores = rows[:, 4:5] * rows[:, 5:]
-        best = scores.argmax(axis=1)
-        return best_of_each_place(
-            boxes, scores.max(axis=1), np.array([OF_COCO.get(int(c), -1) for c in best])
-        )
+        boxes, scores = network.candidates(rgb)
+        classes = np.array([OF_COCO.get(int(best), -1) for best in scores.argmax(axis=1)])
+        return best_of_each_place(boxes, scores.max(axis=1), classes)
 
     return detect
 

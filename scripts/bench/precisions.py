@@ -29,6 +29,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import thread_time
 
+from wrapped import detect
+
 import catseye
 from catseye.console import print_table, progress_bars
 from catseye.export import export
@@ -36,11 +38,9 @@ from catseye.export.activation_ranges import METHODS, cut_off, largest_magnitude
 from catseye.export.calibration_frames import calibration_inputs
 from catseye.export.quantise import quantise, quantised_tensors
 from catseye.model import BundleModel, Model
-from catseye.pretrain.detection_metrics import Detections
 from catseye.pretrain.label_formats import read_labels
 from catseye.pretrain.labels import Labels, read_image_list
 from catseye.pretrain.prediction import measure
-from catseye.pretrain.stills import read_picture
 from catseye.progress import Progress
 from catseye.runtime.bundle import Bundle, open_bundle
 from catseye.runtime.engines.base import Engine, Inputs
@@ -72,12 +72,7 @@ class Stills:
 
     def figures(self, model: Model, *, name: str, progress: Progress) -> tuple[float, ...]:
         """``FIGURES`` of a model's detections."""
-        found = []
-        for label, path in zip(self.labels.images, self.paths(), strict=True):
-            seen = model.predict(read_picture(path, label), threshold=0.0)
-            found.append(Detections(seen.boxes_xyxy, seen.scores, seen.classes))
-            progress(name, len(found), len(self.labels.images))
-        measured = measure(found, self.labels)
+        measured = measure(detect(model, self.labels, self.images, name=name, progress=progress), self.labels)
         return tuple(measured[figure] for figure in FIGURES)
 
 

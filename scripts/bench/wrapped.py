@@ -31,6 +31,7 @@ import onnxruntime
 import catseye
 from catseye.console import print_table, progress_bars
 from catseye.export import wrap
+from catseye.model import Model
 from catseye.pretrain.detection_metrics import Detections
 from catseye.pretrain.label_formats import read_labels
 from catseye.pretrain.labels import Labels, read_image_list
@@ -131,13 +132,13 @@ def measure_case(
         keep=VEHICLES,
         rename=dict.fromkeys(VEHICLES, "vehicle"),
     )
-    figures = measure(detect(out, labels, images, name=case.decoder, progress=progress), labels)
+    figures = measure(detect(catseye.load(out), labels, images, name=case.decoder, progress=progress), labels)
     bare, wrapped = latencies(detectors / case.file, bundle)
     return Row(case, tuple(figures[name] for name in FIGURES), bare, wrapped)
 
 
-def detect(bundle: Path, labels: Labels, images: Path, *, name: str, progress: Progress) -> list[Detections]:
-    model = catseye.load(bundle)
+def detect(model: Model, labels: Labels, images: Path, *, name: str, progress: Progress) -> list[Detections]:
+    """What a model finds on labelled pictures, of any score."""
     found = []
     for label, path in zip(labels.images, labels.pictures(images), strict=True):
         seen = model.predict(read_picture(path, label), threshold=0.0)

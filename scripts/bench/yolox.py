@@ -44,8 +44,9 @@ class Yolox:
         self._corner = np.concatenate([np.stack([x.ravel(), y.ravel()], axis=1) for _, x, y in cells])
         self._stride = np.concatenate([np.full(x.size, s) for s, x, _ in cells])[:, None]
 
-    def __call__(self, rgb: Image, *, threshold: float) -> Found:
-        """What is in a picture (H, W, 3) of COCO's road users, one box an object, best score first."""
+    def candidates(self, rgb: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of every cell for a picture (H, W, 3): boxes (N, 4) in its pixels, and scores of all of COCO's
+        classes (N, C)."""
         scale = min(self._size[0] / rgb.shape[1], self._size[1] / rgb.shape[0])
         inner = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
         frame = np.full((self._size[1], self._size[0], 3), PAD_VALUE, np.float32)
@@ -55,12 +56,15 @@ class Yolox:
         middle = (cells[:, :2] + self._corner) * self._stride / scale
         size = np.exp(cells[:, 2:4]) * self._stride / scale
         boxes = np.concatenate([middle - size / 2, middle + size / 2], axis=1)
-        by_class = cells[:, 5:][:, list(COCO)] * cells[:, 4:5]
+        return boxes.astype(np.float32), cells[:, 5:] * cells[:, 4:5]
+
+    def __call__(self, rgb: Image, *, threshold: float) -> Found:
+        """What is in a picture (H, W, 3) of COCO's road users, one box an object, best score first."""
+        boxes, of_all = self.candidates(rgb)
+        by_class = of_all[:, list(COCO)]
         best, scores = by_class.argmax(axis=1), by_class.max(axis=1)
         good = scores >= threshold
         boxes, scores, best = boxes[good], scores[good], best[good]
         xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         kept = np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), threshold, _NMS_IOU), int).ravel()
-        return Found(
-            boxes[kept].astype(np.float32), scores[kept].astype(np.float32), np.array(list(COCO))[best[kept]]
-        )
+        return Found(boxes[kept], scores[kept].astype(np.float32), np.array(list(COCO))[best[kept]])

@@ -18,12 +18,12 @@ from catseye.export.held_out import HeldOut, HeldOutFrames, held_out_pictures, r
 from catseye.export.onnx_export import ExportedGraph
 from catseye.export.precision_gate import (
     Gate,
-    Ranges,
     open_gate,
     require_trained_figures,
     search_precision,
     with_task_figures,
 )
+from catseye.export.precisions import Ranges
 from catseye.export.quantise import quantisable_layers, quantise
 from catseye.export.task_figures import TaskFigures
 from catseye.pretrain.detector import Detector
@@ -68,16 +68,14 @@ def test_layers_move_back_until_the_budget_is_kept(
     exported: Bundle,
     with_heads: bytes,
     ranges: Ranges,
-    seen: Inputs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain = quantise(exported.graph(), ranges.cut)
     layers = quantisable_layers(exported.graph())
     monkeypatch.setattr(precision_gate, "layer_sensitivity", lambda *_, **__: dict.fromkeys(layers, 0.0))
-    monkeypatch.setattr(precision_gate, "Ranges", lambda *_, **__: ranges)
     lost = gate.judge(gate.measure(plain)).losses
     tight = replace(gate, budget=replace(LOOSE, ap_points=60 * max(lost["ap"], lost["ap50"])))
-    found = search_precision(tight, ExportedGraph(exported.graph(), with_heads), "int8", seen)
+    found = search_precision(tight, ExportedGraph(exported.graph(), with_heads), "int8", ranges)
     assert found, found.reason
     moved = found.best.moved
     assert moved == layers[: len(moved)]

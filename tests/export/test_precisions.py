@@ -14,7 +14,7 @@ from catseye.export.activation_ranges import largest_magnitudes
 from catseye.export.bundling import export
 from catseye.export.calibration_frames import calibration_frames
 from catseye.export.onnx_export import ExportedGraph
-from catseye.export.precisions import convert, measured, require_precisions
+from catseye.export.precisions import Ranges, convert, measured, require_precisions
 from catseye.export.quantise import quantisable_layers, quantised_tensors
 from catseye.export.sensitivity import layer_sensitivity
 from catseye.runtime.bundle import PARITY, Bundle
@@ -125,14 +125,15 @@ def test_sensitivity_puts_the_layer_that_suffers_first(exported: Bundle, picture
 def test_layers_back_in_float_bring_the_network_back(exported: Bundle, pictures: Path) -> None:
     graph = exported.graph("fp32")
     frames = {INPUT_NAME: calibration_frames([pictures], width=96, height=64, count=4)}
+    ranges = Ranges(graph, frames, batch=1, threads=1)
     golden, proof = golden_outputs(exported), golden_inputs(exported)
     layers = quantisable_layers(graph)
     apart = []
     for kept in (layers[:0], layers[: len(layers) // 2], layers):
-        made = convert(graph, "int8", frames, batch=1, float_nodes=frozenset(kept), threads=1)
+        made = convert(graph, "int8", ranges, float_nodes=frozenset(kept))
         found = measured(made, proof, golden, precision="int8", batch=1, threshold=0.3, threads=1)
         apart.append(found.apart.depth)
     assert apart[0] > apart[1] > apart[2]
     assert apart[2] < 1e-5
-    assert convert(graph, "fp32", frames, batch=1) is graph
+    assert convert(graph, "fp32", ranges) is graph
     assert OnnxRuntimeEngine(made, threads=1)
