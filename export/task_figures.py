@@ -24,7 +24,8 @@ from catseye.pretrain.detection_metrics import (
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
-from catseye.runtime.network_input import frame_count, in_batches, stacked
+from catseye.runtime.network_input import frame_count, stacked
+from catseye.runtime.proof import replay
 from catseye.runtime.suppression import chosen
 
 PARTS = 10
@@ -91,15 +92,13 @@ def watch(
     total = len(held_out.stills) + sum(frame_count(clip.frames) for clip in held_out.clips)
     done = 0
 
-    def run(frames: Inputs) -> EngineOutput:
+    def told(frames: int) -> None:
         nonlocal done
-        parts = []
-        for part, kept in in_batches(frames, manifest.network.batch):
-            found = engine.infer(part).arrays()
-            parts.append({name: array[:kept] for name, array in found.items()})
-            done += kept
-            progress("held-out frames", done, total)
-        return EngineOutput(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        done += frames
+        progress("held-out frames", done, total)
+
+    def run(frames: Inputs) -> EngineOutput:
+        return replay(engine, frames, batch=manifest.network.batch, told=told)
 
     stills = run(stacked([still.frame for still in held_out.stills])) if held_out.stills else None
     return Watched(stills, tuple(run(clip.frames) for clip in held_out.clips))

@@ -330,13 +330,9 @@ class Bundle:
             raise InputError(self.path, f"has no {precision} graph", f"choose from {have}, or export again")
         return bytes(self.entries[f"{precision}.onnx"])
 
-    def array(self, entry: str, *, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-        """An entry in NumPy's .npy format that must be of this type and shape.
-
-        Raises:
-            InputError: it is not.
-        """
-        return parse_array(self.entries[entry], dtype=dtype, shape=shape, subject=f"{self.path}: {entry}")
+    def array(self, entry: str) -> NDArray[Any]:
+        """An entry in NumPy's .npy format, of the type and shape that the manifest says."""
+        return _parse_entry(self.path, entry, self.entries[entry], self.manifest.arrays()[entry])
 
 
 def write_bundle(path: str | Path, manifest: Manifest, entries: Mapping[str, bytes]) -> Manifest:
@@ -382,7 +378,7 @@ def open_bundle(path: str | Path) -> Bundle:
     for precision in manifest.precisions:
         _check_graph(path, manifest, f"{precision}.onnx", entries)
     for name, value in manifest.arrays().items():
-        parse_array(entries[name], dtype=value.dtype, shape=value.shape, subject=f"{path}: {name}")
+        _parse_entry(path, name, entries[name], value)
     whole = hashlib.sha256()
     for piece in canonical(entries.items()):
         whole.update(piece)
@@ -414,6 +410,10 @@ def parse_array(
     if found != (shape, expected.str, math.prod(shape) * expected.itemsize):
         raise InputError(subject, f"is no {expected} array of shape {shape}", _REMEDY)
     return np.frombuffer(payload, dtype=dtype).reshape(shape)
+
+
+def _parse_entry(path: Path, name: str, content: bytes | memoryview, value: Value) -> NDArray[Any]:
+    return parse_array(content, dtype=value.dtype, shape=value.shape, subject=f"{path}: {name}")
 
 
 def _check_entries(path: Path, manifest: Manifest, entries: Mapping[str, memoryview]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +31,18 @@ class Check:
         return self.value <= self.limit
 
 
-def replay(engine: Engine, inputs: Inputs, *, batch: int) -> EngineOutput:
+def replay(
+    engine: Engine, inputs: Inputs, *, batch: int, told: Callable[[int], object] = lambda frames: None
+) -> EngineOutput:
     """Run any number of frames and join what comes out along the first axis.
 
     A last batch that is not full is filled up by its last frame, as ``run`` does, and counts as what it was.
+    ``told`` hears after each call how many frames it was of.
     """
-    outputs = [
-        {name: array[:kept] for name, array in engine.infer(part).arrays().items()}
-        for part, kept in in_batches(inputs, batch)
-    ]
+    outputs = []
+    for part, kept in in_batches(inputs, batch):
+        outputs.append({name: array[:kept] for name, array in engine.infer(part).arrays().items()})
+        told(kept)
     return EngineOutput(**{name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
 
 

@@ -102,11 +102,7 @@ def proof_checks(bundle: Bundle, found: EngineOutput, *, precision: str) -> list
 
 def golden_inputs(bundle: Bundle) -> Inputs:
     """The proof's inputs, all its frames along the first axis."""
-    frames = bundle.manifest.proof_frames
-    return {
-        value.name: bundle.array(array_entry(value.name), dtype="uint8", shape=(frames, *value.shape[1:]))
-        for value in bundle.manifest.network.inputs()
-    }
+    return {value.name: bundle.array(array_entry(value.name)) for value in bundle.manifest.network.inputs()}
 
 
 def golden_batch(bundle: Bundle) -> Inputs:
@@ -117,15 +113,7 @@ def golden_batch(bundle: Bundle) -> Inputs:
 def golden_outputs(bundle: Bundle) -> EngineOutput:
     """What the trained network gave for them."""
     _, outputs = bundle.manifest.interface()
-    count = bundle.manifest.proof_frames
-    return EngineOutput(
-        **{
-            value.name: bundle.array(
-                array_entry(value.name), dtype=value.dtype, shape=(count, *value.shape[1:])
-            )
-            for value in outputs
-        }
-    )
+    return EngineOutput(**{value.name: bundle.array(array_entry(value.name)) for value in outputs})
 
 
 def _decoded_fragment(bundle: Bundle) -> list[Inputs]:
@@ -134,10 +122,8 @@ def _decoded_fragment(bundle: Bundle) -> list[Inputs]:
 
 def _frame_checks(bundle: Bundle, decoded: list[Inputs]) -> list[Check]:
     """Is the video decoded, converted and resized here as it was at export?"""
-    frames = bundle.manifest.fragment_frames
     golden = {
-        value.name: bundle.array(fragment_entry(value.name), dtype="uint8", shape=(frames, *value.shape[1:]))
-        for value in bundle.manifest.network.inputs()
+        value.name: bundle.array(fragment_entry(value.name)) for value in bundle.manifest.network.inputs()
     }
     return compare_frames(golden, decoded, bundle.manifest.tolerances)
 

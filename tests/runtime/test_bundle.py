@@ -209,9 +209,10 @@ def test_manifest_of_another_graph_is_refused(tmp_path: Path, entries: Entries) 
 
 def test_array_that_is_not_what_the_manifest_says_is_refused(tmp_path: Path, entries: Entries) -> None:
     bundle = open_bundle(write(tmp_path / "x.catseye", entries))
-    assert bundle.array("proof/scores.npy", dtype="float32", shape=(2, 8)).dtype == np.float32
+    entry = "proof/scores.npy"
+    assert (bundle.array(entry).dtype, bundle.array(entry).shape) == (np.float32, (2, 8))
     with pytest.raises(InputError, match=r"scores\.npy: is no float32 array of shape \(2, 9\)"):
-        bundle.array("proof/scores.npy", dtype="float32", shape=(2, 9))
+        parse_array(bundle.entries[entry], dtype="float32", shape=(2, 9), subject=f"{bundle.path}: {entry}")
 
 
 def test_array_header_is_never_obeyed() -> None:
