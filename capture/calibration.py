@@ -32,7 +32,7 @@ class Calibration(Contract):
     """
 
     VERSION: ClassVar[str] = "1.1"
-    REMEDY: ClassVar[str] = "write it with K, width and height as the README shows"
+    REMEDY: ClassVar[str] = "write it with K, width and height as docs/footage.md shows"
 
     camera: str = "camera"
     width: int = Field(gt=0)

@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -95,7 +96,8 @@ class Deinterlacer:
 
 def turn_of(picture: VideoFrame) -> Turn:
     """How a picture is to be turned by its display matrix; other angles than quarter turns count as none."""
-    side_data = picture.side_data.get("DISPLAYMATRIX")
+    # A picture that keeps its side data is held by it in turn, and lives until the garbage is collected.
+    side_data = cast(Any, SideDataContainer)(picture).get("DISPLAYMATRIX")
     if side_data is None:
         return UPRIGHT
     matrix = np.frombuffer(cast(Any, side_data), dtype=np.int32)[:9].reshape(3, 3)[:2, :2].astype(np.float64)

@@ -6,6 +6,10 @@ There is one definition, and shards, training and the runtime all use it:
 2. chroma is doubled bilinearly and the colour matrix of the stream gives RGB;
 3. what the letterbox leaves free is filled with ``PAD_VALUE``.
 
+Each of these is counted in whole numbers, so that x86 and ARM see the same bytes: areas as ``_area_weights``
+says, rounded half up; doubled chroma in sixteenths, rounded half up; the matrix in 1024ths, as OpenCV has it.
+OpenCV's own area filter and INTER_LINEAR are not used, since they differ between machines.
+
 A network that takes NV12 planes does step 2 itself, for one matrix and range: it is given planes in those
 (``convert_planes``), and what the letterbox leaves free is filled before and not after. That is the same
 but for rounding, and for the two pixels at the border's edge, where doubling mixes chroma.
@@ -16,6 +20,7 @@ offsets are even, so that the chroma planes land on whole pixels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -31,6 +36,18 @@ Fit = Literal["centre", "top_left", "stretch"]
 
 PAD_VALUE = 114
 """Grey level of the letterbox border, in RGB."""
+
+_MOST_PARTS = 256
+"""Parts of a pixel's side in which areas are counted: 255 times its square is below 2²⁴."""
+
+_FRACTIONS = 1 << 14
+"""Of a level, in which gains and offsets are counted: levels times it are below 2²⁴."""
+
+_MOST_PRODUCTS = 1 << 18
+"""Of numbers in one matrix product: larger ones wake BLAS's threads."""
+
+_AT_ONCE = 8
+"""Rows of one matrix product where weights do not soon come again: more multiply by too many zeros."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,8 @@ class Planes:
         u, v: chroma (ceil(H/2), ceil(W/2)) uint8.
         matrix: the stream's colour matrix.
         full_range: luma over 0…255 rather than 16…235.
+        uv: chroma (ceil(H/2), ceil(W/2), 2) where a decoder gave it interleaved, of which ``u`` and ``v`` are
+            views: a network that takes NV12 is given it as it is.
     """
 
     y: Image
@@ -117,6 +136,7 @@ class Planes:
     v: Image
     matrix: ColorMatrix = "bt709"
     full_range: bool = False
+    uv: Image | None = None
 
     @property
     def width(self) -> int:
@@ -127,8 +147,15 @@ class Planes:
         return int(self.y.shape[0])
 
 
+def nv12_planes(y: Image, uv: Image, *, matrix: ColorMatrix, full_range: bool) -> Planes:
+    """Planes of a frame whose chroma is interleaved, see ``Planes.uv``; nothing is copied."""
+    return Planes(y=y, u=uv[..., 0], v=uv[..., 1], matrix=matrix, full_range=full_range, uv=uv)
+
+
 def resize_planes(planes: Planes, box: Letterbox) -> Planes:
     """Resize each plane into the letterbox's scaled size, without its border."""
+    if (planes.width, planes.height) == (box.scaled_width, box.scaled_height):
+        return planes
     half = (box.scaled_width // 2, box.scaled_height // 2)
     return Planes(
         y=resize_plane(planes.y, (box.scaled_width, box.scaled_height)),
@@ -142,8 +169,8 @@ def resize_planes(planes: Planes, box: Letterbox) -> Planes:
 def planes_to_rgb(planes: Planes) -> Image:
     """Convert to RGB (H, W, 3) uint8 at the planes' own size."""
     size = (planes.width, planes.height)
-    u = cv2.resize(planes.u, size, interpolation=cv2.INTER_LINEAR)
-    v = cv2.resize(planes.v, size, interpolation=cv2.INTER_LINEAR)
+    u = cv2.resize(planes.u, size, interpolation=cv2.INTER_LINEAR_EXACT)
+    v = cv2.resize(planes.v, size, interpolation=cv2.INTER_LINEAR_EXACT)
     matrix = rgb_from_yuv(planes.matrix, full_range=planes.full_range)
     return np.asarray(cv2.transform(cv2.merge((planes.y, u, v)), matrix), dtype=np.uint8)
 
@@ -200,8 +227,10 @@ def convert_planes(planes: Planes, *, matrix: ColorMatrix, full_range: bool) -> 
     # A third channel that counts for nothing: OpenCV takes 25 times as long for two as for three.
     three = cv2.merge((planes.u, planes.v, planes.v))
     taken, u, v = cv2.split(cv2.transform(three, np.insert(from_chroma, 2, 0, axis=1)))
-    doubled = cv2.resize(taken, (planes.width, planes.height), interpolation=cv2.INTER_LINEAR)
-    y = cv2.addWeighted(planes.y, gain, doubled, 1, offset - 128)
+    doubled = cv2.resize(taken, (planes.width, planes.height), interpolation=cv2.INTER_LINEAR_EXACT)
+    # In such fractions float32 adds up exactly, on every machine.
+    gain, offset = (round(_FRACTIONS * number) / _FRACTIONS for number in (gain, offset - 128))
+    y = cv2.addWeighted(planes.y, gain, doubled, 1, offset)
     return Planes(
         y=np.asarray(y, dtype=np.uint8),
         u=np.asarray(u, dtype=np.uint8),
@@ -228,7 +257,9 @@ def pad_planes(scaled: Planes, box: Letterbox) -> Planes:
 
 def _nv12(scaled: Planes, box: Letterbox) -> tuple[Image, Image]:
     """What ``pad_planes`` gives, interleaved before it is padded."""
-    chroma = np.asarray(cv2.merge((scaled.u, scaled.v)), dtype=np.uint8)
+    chroma = scaled.uv
+    if chroma is None:
+        chroma = np.asarray(cv2.merge((scaled.u, scaled.v)), dtype=np.uint8)
     return _pad(scaled.y, _grey(scaled), box, 1), _pad(chroma, 128, box, 2)
 
 
@@ -277,18 +308,84 @@ def rgb_from_yuv(matrix: ColorMatrix, *, full_range: bool) -> NDArray[np.float64
 def resize_plane(plane: Image, size: tuple[int, int]) -> Image:
     """Resize a plane or picture to (width, height): by area where it shrinks, bilinearly otherwise.
 
-    What goes down to a quarter or less is halved first, each level rounded half up, for as long as it does
-    and both sides are even: halving takes a fraction of the time of other ratios.
+    What goes down to a quarter or less, or to half exactly, is halved first, each level rounded half up, for
+    as long as it does and both sides are even: halving takes a fraction of the time of other ratios. Every
+    way gives the same bytes on every machine.
     """
     height, width = plane.shape[:2]
-    while width % 2 == height % 2 == 0 and width >= 4 * size[0] and height >= 4 * size[1]:
+    while width % 2 == height % 2 == 0 and (
+        (width >= 4 * size[0] and height >= 4 * size[1]) or (width, height) == (2 * size[0], 2 * size[1])
+    ):
         width, height = width // 2, height // 2
         plane = np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     if (width, height) == size:
         return plane
     if (width, height) == (3 * size[0], 3 * size[1]):
-        # What INTER_AREA gives, in half of its time: of nine pixels no mean lies halfway between two levels.
+        # Of nine pixels no mean lies halfway between two levels.
         return np.ascontiguousarray(cv2.blur(plane, (3, 3), anchor=(0, 0))[::3, ::3])
-    shrinks = size[0] <= width and size[1] <= height
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane, size, interpolation=interpolation), dtype=np.uint8)
+    if size[0] > width or size[1] > height:
+        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR_EXACT), dtype=np.uint8)
+    if plane.ndim == 3:
+        channels = [_by_area(channel, size) for channel in np.moveaxis(plane, 2, 0)]
+        return np.asarray(cv2.merge(channels), dtype=np.uint8)
+    return _by_area(plane, size)
+
+
+def _by_area(plane: Image, size: tuple[int, int]) -> Image:
+    """The mean of a plane over each new pixel's area, rounded half up.
+
+    OpenCV's area filter adds up fractions, and ends at another level on a machine that rounds otherwise. Here
+    all products and sums are whole numbers below 2²⁴, which float32 holds, so that every BLAS agrees, and it
+    takes half of the time.
+    """
+    down, across = _area_weights(plane.shape[0], size[1]), _area_weights(plane.shape[1], size[0])
+    columns = cv2.transpose(_sums(plane.astype(np.float32), down))
+    sums = _sums(np.asarray(columns, dtype=np.float32), across)
+    whole = down.parts * across.parts
+    means = ((sums + np.float32(whole // 2)) / np.float32(whole)).astype(np.uint8)
+    return np.asarray(cv2.transpose(means), dtype=np.uint8)
+
+
+def _sums(levels: NDArray[np.float32], areas: _Areas) -> NDArray[np.float32]:
+    width = levels.shape[1]
+    if areas.period.size * width <= _MOST_PRODUCTS:
+        periods = levels.reshape(-1, areas.period.shape[1], width)
+        return np.asarray(np.matmul(areas.period, periods).reshape(-1, width), dtype=np.float32)
+    made = np.empty((areas.target, width), dtype=np.float32)
+    for taken, to, weights in areas.blocks:
+        np.matmul(weights, levels[taken], out=made[to])
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Areas:
+    """How much each old row of pixels counts for each of ``target`` new ones.
+
+    Args:
+        parts: of a new row, in which weights are counted; its weights add up to it.
+        period: weights (new, old) of the fewest rows after which they come again, as 7 of 20 for 252 of 720.
+        blocks: for some new rows at a time: the old ones that count, the new ones, and weights (new, old).
+    """
+
+    target: int
+    parts: int
+    period: NDArray[np.float32]
+    blocks: tuple[tuple[slice, slice, NDArray[np.float32]], ...]
+
+
+@lru_cache(maxsize=64)
+def _area_weights(source: int, target: int) -> _Areas:
+    """Weights of ``source`` rows for ``target`` fewer ones: exact where parts up to ``_MOST_PARTS`` allow it,
+    else with edges rounded to whole parts."""
+    exact = source // math.gcd(source, target)
+    parts = _MOST_PARTS // exact * exact or _MOST_PARTS
+    covered = np.clip(np.arange(source + 1) * target - np.arange(target)[:, None] * source, 0, source)
+    weights = np.diff((2 * parts * covered + source) // (2 * source), axis=1).astype(np.float32)
+    blocks = []
+    for start in range(0, target, _AT_ONCE):
+        some = weights[start : start + _AT_ONCE]
+        counting = np.flatnonzero(some.any(axis=0))
+        taken = slice(int(counting[0]), int(counting[-1]) + 1)
+        blocks.append((taken, slice(start, start + len(some)), np.ascontiguousarray(some[:, taken])))
+    period = np.ascontiguousarray(weights[: target * exact // source, :exact])
+    return _Areas(target, parts, period, tuple(blocks))

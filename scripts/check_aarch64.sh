@@ -63,7 +63,7 @@ measure() {
     local python=$1 place=$2 out=$3
     shift 3
     "$@" "$python" -m catseye verify "$place/bundle.catseye" --engine onnxruntime --threads 1
-    "$@" "$python" "$place/compare_machines.py" replay "$place/bundle.catseye" "$out/outputs.npz"
+    "$@" "$python" "$place/compare_machines.py" replay "$place/bundle.catseye" "$place/clip" "$out"
     "$@" "$python" -m catseye run "$place/bundle.catseye" "$place/clip" --engine onnxruntime --threads 1 \
         --jsonl "$out/tracks.jsonl"
 }

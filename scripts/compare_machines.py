@@ -1,10 +1,13 @@
-"""One bundle on two machines: what its engine gives for the golden frames, and whole runs on a clip.
+"""One bundle on two machines: what its engine gives for the golden frames, what a clip's frames become, and
+whole runs on the clip.
 
-    python scripts/compare_machines.py replay BUNDLE OUT.npz        # on each machine
-    python scripts/compare_machines.py compare BUNDLE HERE THERE    # folders of outputs.npz and tracks.jsonl
+    python scripts/compare_machines.py replay BUNDLE CLIP OUT       # on each machine
+    catseye run BUNDLE CLIP --jsonl OUT/tracks.jsonl                # on each machine
+    python scripts/compare_machines.py compare BUNDLE HERE THERE    # two such folders
 
-Bounds: engines agree within the bundle's tolerances; runs show the same ids and classes in the same frames,
-each box with an IoU of at least 0.98. Exits 1 when one is missed. ``check_aarch64.sh`` does all of it.
+Bounds: engines agree within the bundle's tolerances; the network is given the same bytes; runs show the same
+ids and classes in the same frames, each box with an IoU of at least 0.98. Exits 1 when one is missed.
+``check_aarch64.sh`` does all of it.
 """
 
 from __future__ import annotations
@@ -13,20 +16,25 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from catseye.capture.sources import VideoFile
 from catseye.runtime.association import iou
-from catseye.runtime.bundle import open_bundle
-from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.bundle import Network, open_bundle
+from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.network_input import network_input, stacked
 from catseye.runtime.proof import Check, compare_outputs, replay
 
 LEAST_IOU = 0.98
-OUTPUTS, TRACKS = "outputs.npz", "tracks.jsonl"
+OUTPUTS, INPUTS, TRACKS = "outputs.npz", "inputs.npz", "tracks.jsonl"
+FRAMES = 20
 
 Record = Mapping[str, Any]
 
@@ -91,14 +99,30 @@ def run_checks(comparison: RunComparison) -> list[Check]:
     ]
 
 
-def replay_golden(bundle_path: Path, out: Path) -> None:
-    """Write what this machine's engine gives for a bundle's golden frames."""
+def input_checks(here: Inputs, there: Inputs) -> list[Check]:
+    """The bound on what two machines gave their networks of one clip: every byte alike."""
+    if {name: levels.shape for name, levels in here.items()} != {name: a.shape for name, a in there.items()}:
+        return [Check("inputs of other shapes", 1.0, 0.0)]
+    unlike = sum(int(np.count_nonzero(levels != there[name])) for name, levels in here.items())
+    return [Check("levels of the input that differ", float(unlike), 0.0)]
+
+
+def clip_input(clip: Path, network: Network) -> Inputs:
+    """The network's input for the first ``FRAMES`` frames of a clip."""
+    with closing(VideoFile(clip)) as video:
+        return stacked([network_input(frame.planes, network) for frame in islice(video.frames(), FRAMES)])
+
+
+def write_replay(bundle_path: Path, clip: Path, out: Path) -> None:
+    """Write what this machine makes of a clip's frames, and what its engine gives for the golden ones."""
     from catseye.runtime.verification import golden_inputs
 
     bundle = open_bundle(bundle_path)
     engine = load_engine(bundle, threads=1)
-    found = replay(engine, golden_inputs(bundle), batch=bundle.manifest.network.batch)
-    np.savez(out, **found.arrays())
+    network = bundle.manifest.network
+    found = replay(engine, golden_inputs(bundle), batch=network.batch)
+    np.savez(out / OUTPUTS, **found.arrays())
+    np.savez(out / INPUTS, **clip_input(clip, network))
 
 
 def compare(bundle_path: Path, here: Path, there: Path) -> list[tuple[str, Check]]:
@@ -108,10 +132,12 @@ def compare(bundle_path: Path, here: Path, there: Path) -> list[tuple[str, Check
     runs = [
         [json.loads(line) for line in (folder / TRACKS).read_text().splitlines()] for folder in (here, there)
     ]
+    given = [dict(np.load(folder / INPUTS)) for folder in (here, there)]
     comparison = compare_runs(*runs)
     what = f"run, {comparison.frames} frames, {comparison.boxes} boxes"
     return [
         *(("engine", check) for check in compare_outputs(engines[0], engines[1], tolerances)),
+        *((f"input, {FRAMES} frames at most", check) for check in input_checks(*given)),
         *((what, check) for check in run_checks(comparison)),
     ]
 
@@ -120,8 +146,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(required=True)
     replaying = verbs.add_parser("replay")
-    replaying.add_argument("bundle", type=Path)
-    replaying.add_argument("out", type=Path)
+    for name in ("bundle", "clip", "out"):
+        replaying.add_argument(name, type=Path)
     replaying.set_defaults(verb="replay")
     comparing = verbs.add_parser("compare")
     for name in ("bundle", "here", "there"):
@@ -129,7 +155,7 @@ def main() -> None:
     comparing.set_defaults(verb="compare")
     options = parser.parse_args()
     if options.verb == "replay":
-        replay_golden(options.bundle, options.out)
+        write_replay(options.bundle, options.clip, options.out)
         return
     rows = compare(options.bundle, options.here, options.there)
     for what, check in rows:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "compare_machines.py"
@@ -89,3 +90,13 @@ def test_a_run_that_shows_nothing_proves_nothing(script: Any, run: list[dict[str
     for record in run:
         record["tracks"] = []
     assert not passed(script, run, run)
+
+
+def test_one_level_of_the_input_does_not_pass(script: Any) -> None:
+    frames = {"luma": np.zeros((2, 4, 6), np.uint8), "chroma": np.zeros((2, 2, 3, 2), np.uint8)}
+    other = copy.deepcopy(frames)
+    assert all(script.input_checks(frames, other))
+    other["chroma"][1, 0, 2, 1] = 1
+    (check,) = script.input_checks(frames, other)
+    assert check.value == 1 and not check
+    assert not all(script.input_checks(frames, {"luma": frames["luma"]}))

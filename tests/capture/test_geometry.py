@@ -16,6 +16,7 @@ from catseye.capture.geometry import (
     letterbox,
     planes_to_network,
     planes_to_rgb,
+    resize_plane,
     resize_planes,
     rgb_from_yuv,
     rgb_to_network,
@@ -187,6 +188,60 @@ def test_halving_first_stays_near_the_area(size: tuple[int, int]) -> None:
     )
     # Each step rounds, and where an odd ratio is left, areas are weighed by halves of a pixel.
     assert np.abs(found - area).max() <= 2 and abs((found - area).mean()) < 0.5
+
+
+def area_sums(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The mean over each new pixel's area, times the size of the plane: whole numbers."""
+    for target in reversed(size):  # rows first, then columns
+        source = plane.shape[0]
+        edges, pixels = np.arange(target + 1) * source, np.arange(source + 1) * target
+        covered = np.minimum(edges[1:, None], pixels[1:]) - np.maximum(edges[:-1, None], pixels[:-1])
+        plane = (np.maximum(covered, 0) @ plane.astype(np.int64)).T
+    return plane
+
+
+def rounded_areas(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return (2 * area_sums(plane, size) + plane.size) // (2 * plane.size)
+
+
+def doubled(chroma: np.ndarray) -> np.ndarray:
+    padded = np.pad(chroma.astype(int), 1, mode="edge")
+    for _ in range(2):  # down, then across
+        near = 3 * padded[1:-1]
+        padded = np.stack([near + padded[:-2], near + padded[2:]], axis=1).reshape(-1, padded.shape[1]).T
+    return (padded + 8) // 16
+
+
+@pytest.mark.parametrize("size", [(128, 72), (96, 54), (192, 108)])
+@pytest.mark.parametrize("meaning", [("bt709", False), ("bt601", True)])
+def test_whole_numbers_say_what_a_frame_becomes(
+    size: tuple[int, int], meaning: tuple[ColorMatrix, bool]
+) -> None:
+    rng = np.random.default_rng(7)
+    y, u, v = (rng.integers(0, 256, (size[1] // part, size[0] // part), dtype=np.uint8) for part in (1, 2, 2))
+    box = letterbox(*size, 56, 32)
+    inner, half = (box.scaled_width, box.scaled_height), (box.scaled_width // 2, box.scaled_height // 2)
+    levels = np.dstack(
+        [rounded_areas(y, inner), doubled(rounded_areas(u, half)), doubled(rounded_areas(v, half))]
+    )
+    matrix = rgb_from_yuv(meaning[0], full_range=meaning[1])
+    gains, offsets = (np.rint(1024 * part).astype(int) for part in (matrix[:, :3], matrix[:, 3] + 0.5))
+    expected = np.clip((levels @ gains.T + offsets) // 1024, 0, 255)
+    found = planes_to_network(Planes(y, u, v, *meaning), box)
+    np.testing.assert_array_equal(
+        found[box.top : box.top + inner[1], box.left : box.left + inner[0]], expected
+    )
+
+
+@pytest.mark.parametrize("sizes", [((427, 241), (224, 126)), ((1919, 31), (448, 10)), ((97, 64), (96, 33))])
+def test_areas_of_awkward_ratios_are_nearly_exact(sizes: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    (width, height), size = sizes
+    picture = np.random.default_rng(8).integers(0, 256, (height, width), dtype=np.uint8)
+    found = resize_plane(picture, size)
+    assert np.abs(found - area_sums(picture, size) / picture.size).max() < 1.5
+    assert (resize_plane(np.full_like(picture, 255), size) == 255).all()
+    channels = resize_plane(np.dstack([picture, picture.T.reshape(picture.shape), picture]), size)
+    np.testing.assert_array_equal(channels[..., 2], found)
 
 
 def test_border_right_and_below_or_none() -> None:
