@@ -6,11 +6,12 @@ file, which is played at the speed it was filmed at.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from types import TracebackType
 from typing import Literal, cast
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
@@ -85,7 +86,7 @@ class LiveSource:
     Attributes:
         codec: what the packets hold, by FFmpeg's name of the decoder.
         time_base: unit of their stamps in seconds.
-        stream: PyAV's stream, to copy packets by; None where they are encoded here.
+        stream: PyAV's stream, to copy packets by, also when this is closed; None where they are encoded here.
         finite: whether its end is an end, as a file's is, and not the loss of a connection.
 
     Raises:
@@ -112,7 +113,7 @@ class LiveSource:
         self._video: VideoStream = self._container.streams.video[0]
         raw = self._video.codec_context.name in _RAW_CODECS
         self._encoder = _Encoder(self._video) if raw else None
-        self.stream = None if raw else self._video
+        self.stream = None if raw else _detached(self._video)
         self.codec = "h264" if raw else self._video.codec_context.name
         self.time_base: Fraction = self._video.time_base or Fraction(1, 90_000)
         self._created_ns = _created_ns(self._container) if self.finite else None
@@ -129,25 +130,12 @@ class LiveSource:
         Raises:
             InputError: the stream broke off, or nothing came for ``read_timeout_s``.
         """
-        try:
-            for packet in self._container.demux(self._video):
-                if not packet.size:
-                    continue
-                if self.finite and not self._wait_until_due(packet):
-                    return
-                times = self._timed(packet)
-                if self._encoder is None:
-                    yield times
-                else:
-                    for made in self._encoder.encode(packet):
-                        yield LivePacket(made, times.utc_ns, times.monotonic_ns, times.clock)
-        except av.error.ExitError:
-            fault = f"sent nothing for {self._read_timeout_s:g} s"
-        except (av.FFmpegError, OSError) as error:
-            fault = f"broke off ({_reason(error)})"
-        else:
-            return
-        raise InputError(self.name, fault, "check the camera and the network")
+        for times in self._arriving():
+            if self._encoder is None:
+                yield times
+            else:
+                for made in self._encoder.encode(times.packet):
+                    yield LivePacket(made, times.utc_ns, times.monotonic_ns, times.clock)
 
     def decode(self, packet: LivePacket | None) -> list[LiveFrame]:
         """Frames that a packet of ``packets`` completes; None gives those that the decoder still holds.
@@ -167,8 +155,9 @@ class LiveSource:
         return [self._live_frame(picture) for picture in pictures]
 
     def frames(self) -> Iterator[LiveFrame]:
-        """The same stream as ``packets``, decoded."""
-        for packet in self.packets():
+        """The same stream as ``packets``, decoded; raw pictures are taken as they are."""
+        self._decoder = self._video.codec_context
+        for packet in self._arriving():
             yield from self.decode(packet)
         yield from self.decode(None)
 
@@ -183,16 +172,30 @@ class LiveSource:
     ) -> None:
         self.close()
 
+    def _arriving(self) -> Iterator[LivePacket]:
+        """Packets as the source has them, raw pictures too."""
+        try:
+            for packet in self._container.demux(self._video):
+                if not packet.size:
+                    continue
+                if self.finite and not self._wait_until_due(packet):
+                    return
+                yield self._timed(packet)
+        except av.error.ExitError:
+            fault = f"sent nothing for {self._read_timeout_s:g} s"
+        except (av.FFmpegError, OSError) as error:
+            fault = f"broke off ({_reason(error)})"
+        else:
+            return
+        raise InputError(self.name, fault, "check the camera and the network")
+
     def _timed(self, packet: Packet[VideoStream]) -> LivePacket:
         arrival_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         if self._created_ns is not None and packet.pts is not None:
             since_ns = _ns((packet.pts - (self._video.start_time or 0)) * self.time_base)
             return LivePacket(packet, self._created_ns + since_ns, monotonic_ns, "file")
-        reported_ns = _reported_ns(packet)
-        # A report further off than this comes from a camera whose clock was never set.
-        if reported_ns is not None and abs(reported_ns - arrival_ns) < _CLOCK_DISAGREEMENT_NS:
-            return LivePacket(packet, reported_ns, monotonic_ns, "rtcp")
-        return LivePacket(packet, arrival_ns, monotonic_ns, "arrival")
+        utc_ns, clock = believed(_reported_ns(packet), arrival_ns)
+        return LivePacket(packet, utc_ns, monotonic_ns, clock)
 
     def _wait_until_due(self, packet: Packet[VideoStream]) -> bool:
         """Sleep until a file's packet is due by its stamp; false where told to stop meanwhile."""
@@ -213,9 +216,17 @@ class LiveSource:
         return LiveFrame(frame, times.utc_ns, times.monotonic_ns, times.clock)
 
 
+def believed(reported_ns: int | None, arrival_ns: int) -> tuple[int, Clock]:
+    """The capture time by a camera's reports, unless it is so far off that its clock was never set; else by
+    arrival. All in nanoseconds since 1970, UTC."""
+    if reported_ns is not None and abs(reported_ns - arrival_ns) < _CLOCK_DISAGREEMENT_NS:
+        return reported_ns, "rtcp"
+    return arrival_ns, "arrival"
+
+
 def without_credentials(address: str) -> str:
-    """An address as it may be shown and logged: user and password are left out."""
-    return re.sub(r"^(\w+://)[^/@]*@", r"\1", address)
+    """A text as it may be shown and logged: of addresses in it, user and password are left out."""
+    return re.sub(r"(\w+://)[^/@\s]*@", r"\1", address)
 
 
 class _Encoder:
@@ -279,6 +290,19 @@ def _open_v4l2(device: str, timeouts: tuple[float, float]) -> InputContainer:
             if wanted is None or not Path(device).exists():
                 raise
     raise AssertionError("the last format is any")
+
+
+def stream_like(muxer: OutputContainer, template: VideoStream) -> VideoStream:
+    """A new stream of a muxer for packets that are copied from another stream; an encoder is not needed."""
+    if not hasattr(muxer, "add_stream_from_template"):  # PyAV before 14
+        add_stream: Callable[..., VideoStream] = muxer.add_stream
+        return add_stream(template=template)
+    return muxer.add_stream_from_template(template, opaque=True)
+
+
+def _detached(video: VideoStream) -> VideoStream:
+    """A stream of the same coding that no connection belongs to: closing one frees its own streams."""
+    return stream_like(av.open(os.devnull, "w", format="null"), video)
 
 
 def _is_file(address: str) -> bool:

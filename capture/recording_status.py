@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from catseye import prometheus
 from catseye.capture.recording.status import CameraStatus
 from catseye.errors import InputError
 from catseye.files import write_json
+from catseye.http_server import Answer, WebServer
 
 _log = logging.getLogger(__name__)
 
-PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 Statuses = Callable[[], Sequence[CameraStatus]]
 
-_METRICS: tuple[tuple[str, str, str, Callable[[CameraStatus], float | None]], ...] = (
+_METRICS: tuple[tuple[str, Literal["gauge", "counter"], str, Callable[[CameraStatus], float | None]], ...] = (
     ("connected", "gauge", "Whether packets are expected to come now.", lambda c: float(c.connected)),
     (
         "last_packet_timestamp_seconds",
@@ -63,19 +60,16 @@ def status_document(cameras: Sequence[CameraStatus]) -> dict[str, Any]:
 
 
 def prometheus_text(cameras: Sequence[CameraStatus]) -> str:
-    """The figures in Prometheus' text format 0.0.4.
-
-    https://prometheus.io/docs/instrumenting/exposition_formats/
-    """
-    lines: list[str] = []
-    for name, kind, help_text, value_of in _METRICS:
-        metric = f"catseye_record_{name}"
-        lines += [f"# HELP {metric} {help_text}", f"# TYPE {metric} {kind}"]
-        for camera in cameras:
-            value = value_of(camera)
-            if value is not None:
-                lines.append(f'{metric}{{camera="{_escaped(camera.name)}"}} {value!r}')
-    return "\n".join([*lines, ""])
+    """The figures as Prometheus reads them."""
+    return prometheus.exposition(
+        prometheus.Metric(
+            f"catseye_record_{name}",
+            kind,
+            help_text,
+            [({"camera": camera.name}, value_of(camera)) for camera in cameras],
+        )
+        for name, kind, help_text, value_of in _METRICS
+    )
 
 
 def is_healthy(cameras: Sequence[CameraStatus]) -> bool:
@@ -122,81 +116,27 @@ class StatusFile:
             self._fails = False
 
 
-class StatusServer:
-    """Serves ``/status.json``, ``/metrics`` and ``/healthz`` (200, or 503 while a camera is not connected).
-
-    Use as a context manager, or call ``close``.
-    """
-
-    def __init__(self, get: Statuses, port: int, *, host: str) -> None:
-        class Handler(_Handler):
-            statuses = staticmethod(get)
-
-        self._server = ThreadingHTTPServer((host, port), Handler)
-        self._server.daemon_threads = True
-        self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, name="status", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> StatusServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-def serve_status(get: Statuses, port: int, *, host: str = "127.0.0.1") -> StatusServer:
-    """Serve the figures over HTTP from a thread, to this machine only unless ``host`` says otherwise.
+def serve_status(get: Statuses, port: int, *, host: str = "127.0.0.1") -> WebServer:
+    """Serve the figures over HTTP: ``/status.json``, ``/metrics`` and ``/healthz``, which says 503 while a
+    camera is not connected.
 
     Args:
         get: gives the figures of all cameras; called at each request.
-        port: to listen on; 0 for any, which ``StatusServer.port`` then tells.
-        host: address to listen on.
+        port, host: to listen on, see ``WebServer``.
 
     Raises:
         InputError: the port is taken or not allowed.
     """
-    try:
-        return StatusServer(get, port, host=host)
-    except OSError as error:
-        fault = f"cannot be listened on ({error.strerror})"
-        raise InputError(f"port {port} of {host}", fault, "name another, or 0 for any") from None
 
+    def health() -> Answer:
+        missing = [camera.name for camera in get() if not camera.connected]
+        if missing:
+            return Answer(f"not connected: {', '.join(missing)}\n".encode(), code=503)
+        return Answer(b"ok\n")
 
-class _Handler(BaseHTTPRequestHandler):
-    statuses: Statuses
-    timeout = 10  # seconds; a client that says nothing holds no thread
-
-    def do_GET(self) -> None:
-        cameras = self.statuses()
-        path = self.path.partition("?")[0]
-        if path == "/status.json":
-            self._answer(200, "application/json", json.dumps(status_document(cameras), indent=2) + "\n")
-        elif path == "/metrics":
-            self._answer(200, PROMETHEUS_TYPE, prometheus_text(cameras))
-        elif path == "/healthz":
-            missing = [camera.name for camera in cameras if not camera.connected]
-            text = f"not connected: {', '.join(missing)}\n" if missing else "ok\n"
-            self._answer(503 if missing else 200, "text/plain; charset=utf-8", text)
-        else:
-            self._answer(404, "text/plain; charset=utf-8", "/status.json, /metrics or /healthz\n")
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Requests are not worth a line each."""
-
-    def _answer(self, code: int, kind: str, text: str) -> None:
-        content = text.encode()
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-
-def _escaped(label: str) -> str:
-    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    routes = {
+        "/status.json": lambda: Answer.of_json(status_document(get())),
+        "/metrics": lambda: Answer(prometheus_text(get()).encode(), prometheus.CONTENT_TYPE),
+        "/healthz": health,
+    }
+    return WebServer(routes, port, host=host)

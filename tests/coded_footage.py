@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -84,6 +85,8 @@ def encode(
             picture.time_base = Fraction(1, FPS) if pts is None else Fraction(1, 1000)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    # SVT-AV1 gives a process of root's real-time priority, which would leave the others no core.
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path
 
 

@@ -8,12 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.codec.codec import UnknownCodecError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from catseye.capture.journal import SegmentClosed
-from catseye.capture.live import LivePacket
+from catseye.capture.live import LivePacket, stream_like
 from catseye.capture.recording.segment_file import SegmentFile
 from catseye.capture.recording.stamps import Container
 from catseye.capture.recording.timestamps import Stamps
@@ -63,7 +62,7 @@ class Segment:
         )
         try:
             self._muxer.metadata["creation_time"] = utc_of(first.utc_ns).isoformat()
-            self._stream = _add_stream(self._muxer, template)
+            self._stream = stream_like(self._muxer, template)
             self._stream.time_base = time_base
             self._muxer.start_encoding()
             self._header_bytes = self._file.pending_bytes  # they wait for the first fragment
@@ -201,16 +200,6 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def _add_stream(muxer: av.container.OutputContainer, template: VideoStream) -> VideoStream:
-    if not hasattr(muxer, "add_stream_from_template"):  # PyAV before 14
-        add_stream: Callable[..., VideoStream] = muxer.add_stream
-        return add_stream(template=template)
-    try:
-        return muxer.add_stream_from_template(template)
-    except UnknownCodecError:  # a decoder with no encoder of the same name
-        return muxer.add_stream_from_template(template, opaque=True)
 
 
 def _muxer_options(container: Container, fragment_s: float) -> dict[str, str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -92,6 +93,8 @@ def render(path: Path, codec: str, codec_options: dict[str, str], container_opti
             picture.pts, picture.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    # SVT-AV1 gives a process of root's real-time priority, which would leave the others no core.
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def flip_bits(content: Bytes, rng: np.random.Generator, others: Sequence[bytes]) -> Bytes:

@@ -4,8 +4,9 @@
 
 Prints its port, then serves ``/camera``: pictures as ``numbered_footage`` has them, 25 a second, numbered by
 the time since the start, whoever looks or not. Prints a line of JSON a frame that has left the encoder for
-somebody: its ``number``, and the ``at_s`` it was filmed by the monotonic clock. The line ``drop`` breaks
-every connection, and is answered by how many those were: ``{"dropped": 1}``.
+somebody: its ``number``, and the ``at_s`` it was filmed by the monotonic clock. Reads a word a line: ``drop``
+breaks every connection, and is answered by how many those were: ``{"dropped": 1}``; ``down`` does so and
+takes none any more, until ``up``, which is answered by when that was: ``{"up_at_s": 4.2}``.
 """
 
 import json
@@ -87,19 +88,26 @@ def main():
     server.set_address("127.0.0.1")
     server.set_service("0")
     server.get_mount_points().add_factory("/camera", Camera())
-    server.attach(None)
+    listening = [server.attach(None)]
     tell({"port": server.get_bound_port()})
+    server.set_service(str(server.get_bound_port()))
     loop = GLib.MainLoop()
 
-    def drop():
+    def obey(word):
+        if word == "up":
+            listening.append(server.attach(None))
+            tell({"up_at_s": time.monotonic()})
+            return False
+        if word == "down":
+            GLib.source_remove(listening.pop())
         dropped = server.client_filter(lambda *_: GstRtspServer.RTSPFilterResult.REF)
         server.client_filter(lambda *_: GstRtspServer.RTSPFilterResult.REMOVE)
         tell({"dropped": len(dropped)})
         return False
 
     def listen():
-        for _ in sys.stdin:
-            GLib.idle_add(drop)
+        for line in sys.stdin:
+            GLib.idle_add(obey, line.strip())
         loop.quit()
 
     threading.Thread(target=listen, daemon=True).start()

@@ -26,13 +26,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from case_results import config_of, run_cases
+from numbered_camera import camera_process
 from numbered_footage import footage_of, numbers_in, torn_lines
 
 from catseye.capture import journal
@@ -42,7 +42,6 @@ from catseye.capture.recording.recorder import Recorder
 
 RESULTS = Path(__file__).with_name("results") / "rtsp_drops.jsonl"
 CODE = ("capture/recording", "capture/live.py", "capture/journal.py", "capture/backoff.py")
-SYSTEM_PYTHON = "/usr/bin/python3"
 RATE = 25
 TOLERANCE_S = 1.5 / RATE
 SHORTEST_S, LONGEST_S = 0.1, 2.0
@@ -83,21 +82,12 @@ class Server:
                 self.first_at_s = told["at_s"] - told["number"] / RATE
 
 
-@contextmanager
-def camera() -> Iterator[Server]:
-    command = [SYSTEM_PYTHON, str(Path(__file__).with_name("numbered_rtsp.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Server(process)
-        finally:
-            process.kill()
-
-
 def run_case(seed: int, drops: int, out: Path) -> dict[str, Any]:
     """One recording with its connection broken so often: counts, and in words what does not hold."""
     draw = random.Random(seed)
     stop = threading.Event()
-    with camera() as server:
+    with camera_process() as process:
+        server = Server(process)
         spec = SourceSpec("front", f"rtsp://127.0.0.1:{server.port}/camera", "car")
         recorder = Recorder([spec], out, options=OPTIONS)
         thread = threading.Thread(target=recorder.run, kwargs={"stop": stop})

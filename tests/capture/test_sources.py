@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -77,6 +79,30 @@ def test_the_time_of_recording_is_read_as_utc(
 def test_key_frames_are_told(drive: Callable[..., Path]) -> None:
     with VideoFile(drive()) as video:
         assert [frame.index for frame in video.frames() if frame.key] == [0, 25, 50]
+
+
+def test_a_picture_is_freed_with_its_frame(drive: Callable[..., Path]) -> None:
+    """Not when the garbage is collected next, tens of pictures later."""
+
+    path = drive()
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(thing) for thing in gc.get_objects()}
+        with VideoFile(path) as file:
+            deque(file.frames(), maxlen=0)
+            size = (file.info.width, file.info.height)
+        # Other tests' threads may still be at work, on pictures of other sizes.
+        alive = [
+            thing
+            for thing in gc.get_objects()
+            if type(thing) is VideoFrame  # asking some things for their class warns
+            and id(thing) not in before
+            and (thing.width, thing.height) == size
+        ]
+        assert len(alive) <= 1  # the decoder keeps one
+    finally:
+        gc.enable()
 
 
 def test_a_damaged_packet_is_counted_and_the_rest_is_read(drive: Callable[..., Path]) -> None:
