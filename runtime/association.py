@@ -35,6 +35,19 @@ def iou(a_xyxy: NDArray[np.floating], b_xyxy: NDArray[np.floating]) -> NDArray[n
     return np.asarray(overlap)
 
 
+def grown_iou(
+    a_xyxy: NDArray[np.floating], b_xyxy: NDArray[np.floating], margins: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Intersection over union (N, M) once both boxes of a pair have grown on all sides by the margins (N, 2)
+    of the first, in x and y, above 0 (after C-BIoU: Yang et al., arXiv 2211.14317)."""
+    outward = np.concatenate([-margins, margins], axis=1)[:, None]
+    a, b = a_xyxy[:, None] + outward, b_xyxy + outward
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    overlap = np.maximum(sides, 0).prod(axis=2)
+    areas = (a[..., 2:] - a[..., :2]).prod(axis=2) + (b[..., 2:] - b[..., :2]).prod(axis=2)
+    return np.asarray(overlap / (areas - overlap))
+
+
 def assign(benefit: NDArray[np.floating]) -> Pairs:
     """One-to-one pairs of greatest total benefit; a pair of benefit 0 or less is never made.
 
@@ -50,17 +63,17 @@ def assign(benefit: NDArray[np.floating]) -> Pairs:
         return Pairs(np.empty(0, np.intp), np.empty(0, np.intp))
     best_col = benefit.argmax(axis=1)
     best = benefit[np.arange(len(benefit)), best_col]
-    bidders = np.flatnonzero(best > 0)
+    bidders = (best > 0).nonzero()[0]
     # The last write to a column stays: bidders in rising order leave it to the one that gains most.
-    bidders = bidders[np.argsort(best[bidders], kind="stable")]
+    bidders = bidders[best[bidders].argsort(kind="stable")]
     row_of = np.full(benefit.shape[1], -1, dtype=np.intp)
     row_of[best_col[bidders]] = bidders
     losers = np.sort(bidders[row_of[best_col[bidders]] != bidders])
     if len(losers):
         row_of = _augment(benefit, best, row_of, losers)
-    cols = np.flatnonzero(row_of >= 0)
+    cols = (row_of >= 0).nonzero()[0]
     rows = row_of[cols]
-    order = np.argsort(rows)
+    order = rows.argsort()
     return Pairs(rows[order], cols[order])
 
 
@@ -90,7 +103,7 @@ def _augment(  # noqa: PLR0912 - the hot path: a helper a branch would cost more
         row = loser
         while row >= 0:
             here = distance[row] + u[row]
-            columns = np.flatnonzero(benefit[row] > 0)
+            columns = (benefit[row] > 0).nonzero()[0]
             for col, gain in zip(columns.tolist(), benefit[row, columns].tolist(), strict=True):
                 through = here + v[col] - gain
                 if through < reached.get(col, length) and col not in settled:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.geometry import Letterbox
+from catseye.runtime.ranging.approach import COURSE, Approach, Course
 from catseye.runtime.ranging.cue import Cue
 from catseye.runtime.ranging.cue import Float as Double
 from catseye.runtime.ranging.depth_map import by_depth, depth_at
@@ -25,7 +26,7 @@ from catseye.runtime.ranging.ground import Mount, by_ground
 from catseye.runtime.ranging.known_sizes import Shapes
 from catseye.runtime.ranging.scale import Road, Scale, Told, scale_by_sizes
 from catseye.runtime.ranging.size import SizeTable, by_size
-from catseye.runtime.ranging.visibility import cut_off
+from catseye.runtime.ranging.visibility import CutOff, cut_off
 
 Float = NDArray[np.float32]
 
@@ -50,15 +51,24 @@ class Distances:
         relative: (N,) canonical depth at the box, to compare within a stream.
         metres: (N,) along the optical axis, to the nearest part of the object.
         sigma_m: (N,) standard deviation in metres. How it was checked is in ``scripts/bench/distance.py``.
+        closing_mps, closing_sigma_mps: (N,) metres a second by which the distance shrinks, and their standard
+            deviation; None where the boxes are of no tracks.
+        contact_s, contact_sigma_s: (N,) seconds until the nearest part of the object is level with the camera
+            if both keep their speed, and their standard deviation, likewise; NaN as well where it is not
+            clear that it comes nearer. They need no calibration.
     """
 
     relative: Float
     metres: Float
     sigma_m: Float
+    closing_mps: Float | None = None
+    closing_sigma_mps: Float | None = None
+    contact_s: Float | None = None
+    contact_sigma_s: Float | None = None
 
 
 class Ranger:
-    """Distances of one stream. It remembers the scale of depth from frame to frame.
+    """Distances of one stream. It remembers the scale of depth, and its tracks, from frame to frame.
 
     Args:
         depth: what the depth output means, or None where none was learned.
@@ -67,6 +77,7 @@ class Ranger:
         shapes: what is known of the size of each class, by class index.
         cues: those that may be used.
         errors: of the cues.
+        course: how tracks come and go.
     """
 
     def __init__(
@@ -78,6 +89,7 @@ class Ranger:
         shapes: Sequence[Shapes] = (),
         cues: Sequence[CueName] = CUES,
         errors: CueErrors = ERRORS,
+        course: Course = COURSE,
     ) -> None:
         self._depth, self._box, self._errors = depth, box, errors
         self._cues = cues
@@ -88,6 +100,7 @@ class Ranger:
         self._table = SizeTable(shapes)
         self._road: Road | None = None
         self._scale = Scale()
+        self._approach = Approach(course)
 
     def measure(
         self,
@@ -96,35 +109,52 @@ class Ranger:
         classes: NDArray[np.integer] | None = None,
         *,
         time_s: float,
+        ids: NDArray[np.int64] | None = None,
     ) -> Distances:
         """Distances of boxes (N, 4) in network pixels.
 
         Args:
             depth: (h, w) over the network's frame; not looked at where none was learned.
             classes: (N,) class indices; without them no size is known.
+            ids: (N,) of the tracks that the boxes are of, rising: then distances are smoothed along each
+                track. Without them each frame stands alone.
         """
         boxes = boxes_xyxy.astype(np.float64)
-        unknown = np.full(len(boxes), np.nan, dtype=np.float32)
-        seen = None
+        relative, spread = np.full((2, len(boxes)), np.nan, dtype=np.float32)
         if depth is not None and self._depth is not None:
-            seen = depth_at(depth, boxes, self._box)
-        relative = unknown if seen is None else seen[0]
-        K = self._K
-        if K is None:
-            return Distances(relative, unknown, unknown)
-        cut, size = cut_off(boxes, self._box), Cue.silent(len(boxes))
+            relative, spread = depth_at(depth, boxes, self._box)
+        cut, heights = cut_off(boxes, self._box), boxes[:, 3] - boxes[:, 1]
+        distance = Cue.silent(len(boxes))
+        if self._K is not None:
+            distance = self._distance(depth, (relative, spread), boxes, classes, cut, time_s)
+        if ids is None:
+            return _told(relative, distance)
+        edges = 2 * self._errors.edges.variance(heights) / np.maximum(heights, 1.0) ** 2
+        height = Cue.of(heights, np.where(cut.top | cut.bottom, np.inf, edges))
+        motion = self._approach.see(ids, distance, height, time_s=time_s)
+        changes = (motion.closing_mps, motion.closing_sigma_mps, motion.contact_s, motion.contact_sigma_s)
+        return _told(relative, motion.distance, *(values.astype(np.float32) for values in changes))
+
+    def _distance(
+        self,
+        depth: Float | None,
+        seen: tuple[Float, Float],
+        boxes: Double,
+        classes: NDArray[np.integer] | None,
+        cut: CutOff,
+        time_s: float,
+    ) -> Cue:
+        """What all cues together say of this frame alone."""
+        assert self._K is not None
+        K, size = self._K, Cue.silent(len(boxes))
         if classes is not None and self._table.known:
             size = by_size(boxes, classes, cut, float(K[1, 1]), self._table, errors=self._errors)
         said = [size] if "size" in self._cues else []
         if "ground" in self._cues and self._mount is not None:
             said.append(by_ground(boxes, cut, K, self._mount, errors=self._errors))
-        if "depth" in self._cues and depth is not None and seen is not None:
+        if "depth" in self._cues and depth is not None and self._depth is not None:
             said.append(self._by_depth(depth, seen, boxes, size, time_s))
-        fused = fuse(said or [Cue.silent(len(boxes))])
-        metres = np.exp(fused.log_m)
-        with np.errstate(invalid="ignore"):
-            sigma = metres * np.sqrt(fused.variance)
-        return Distances(relative, metres.astype(np.float32), sigma.astype(np.float32))
+        return fuse(said or [Cue.silent(len(boxes))])
 
     def _by_depth(
         self, depth: Float, seen: tuple[Float, Float], boxes: Double, size: Cue, time_s: float
@@ -148,3 +178,10 @@ class Ranger:
             height, width = camera_depth.shape
             self._road = Road(self._K, self._mount, box=self._box, shape=(height, width), errors=self._errors)
         return self._road.scale(camera_depth, boxes)
+
+
+def _told(relative: Float, distance: Cue, *changes: Float) -> Distances:
+    metres = np.exp(distance.log_m)
+    with np.errstate(invalid="ignore"):
+        sigma = metres * np.sqrt(distance.variance)
+    return Distances(relative, metres.astype(np.float32), sigma.astype(np.float32), *changes)

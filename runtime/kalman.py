@@ -56,7 +56,7 @@ def start(boxes_xyxy: Float, noise: Noise) -> Float:
 def predict(state: Float, dt: float, noise: Noise) -> Float:
     """States (N, 5, 4) ``dt`` seconds later."""
     density = (noise.acceleration * _size(state)) ** 2
-    value, rate, var_value, covariance, var_rate = np.moveaxis(state, 1, 0)
+    value, rate, var_value, covariance, var_rate = state.transpose(1, 0, 2)
     later = np.empty_like(state)
     later[:, VALUE] = value + dt * rate
     later[:, RATE] = rate
@@ -69,7 +69,7 @@ def predict(state: Float, dt: float, noise: Noise) -> Float:
 
 def correct(state: Float, boxes_xyxy: Float, noise: Noise) -> Float:
     """States (N, 5, 4) after measuring boxes (N, 4), one for each."""
-    value, rate, var_value, covariance, var_rate = np.moveaxis(state, 1, 0)
+    value, rate, var_value, covariance, var_rate = state.transpose(1, 0, 2)
     surprise = centre_and_size(boxes_xyxy) - value
     total = var_value + (noise.measurement * _size(state)) ** 2
     gain_value, gain_rate = var_value / total, covariance / total
@@ -96,6 +96,11 @@ def boxes(state: Float) -> Float:
     value = state[:, VALUE]
     half = value[:, 2:] / 2
     return np.concatenate([value[:, :2] - half, value[:, :2] + half], axis=1)
+
+
+def reach(state: Float, most: float) -> Float:
+    """How far off a centre may be in x and y, (N, 2) pixels: its deviation, at most ``most`` sizes."""
+    return np.minimum(np.sqrt(state[:, VAR_VALUE, :2]), most * _size(state))
 
 
 def _size(state: Float) -> Float:

@@ -3,20 +3,31 @@
 Motion is a Kalman filter for all tracks at once, stepped by real seconds. Detections are associated in
 stages, after ByteTrack (Zhang et al., arXiv 2110.06864): confident ones with every confirmed track, then weak
 ones with the confirmed tracks left over, since a weak score on the path of a track is more often the same
-vehicle half hidden than a false alarm; and last, the confident ones left with the tracks not confirmed yet.
+vehicle half hidden than a false alarm; and the confident ones left with the tracks not confirmed yet. Before
+what is left then starts a track, it is sought farther around the confirmed tracks that were not seen, and
+belongs to one of them where the two fit each other and nothing else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catseye.errors import UsageError
 from catseye.runtime import kalman
-from catseye.runtime.association import Index, assign, iou
+from catseye.runtime.association import Index, assign, grown_iou, iou
 
+if TYPE_CHECKING:
+    from catseye.runtime.camera_motion import CameraMotion, Turn
+
+_A_WHILE_S = 0.3
+_REACH = 0.5
+"""Sizes up to which a box grows when a track is sought farther around."""
+_ALIKE = 1.75
+"""Times that a side may differ there."""
 _REMEMBERED = 0.9  # of a track's appearance at each match, the rest is the new one
 
 
@@ -93,12 +104,17 @@ class Tracker:
             enough: what is there may have been there all along.
         max_lost_s: seconds after which a confirmed track that is not seen ends.
         max_unconfirmed_s: the same for a track that is not confirmed.
-        min_iou: overlap with the predicted box from which a confident detection can match.
+        min_iou: overlap with the predicted box from which a confident detection can match, and that of both
+            grown where it is sought farther around.
         min_iou_low: the same for weak detections and for tracks not confirmed.
         class_penalty: overlap that a detection of another class than the track's is taken for less; 1 forbids
             it. Detectors that waver between car and truck should not break a track.
-        appearance_weight: share of the cosine of embeddings in the first stage, beside the overlap.
+        min_likeness: cosine of embeddings below which a detection is not taken for a track that was unseen
+            for a while, or farther around; 0 does not look at embeddings. Between frames in a row motion
+            knows better. With embeddings that ``embed`` has taught, 0.7 did no harm on rendered drives and
+            hardly helped.
         measurement_noise, acceleration_noise, initial_rate: see ``kalman.Noise``.
+        camera_motion: whether tracks are moved as the camera turns, where frames are given.
 
     Raises:
         UsageError: an option is out of its range.
@@ -117,10 +133,11 @@ class Tracker:
         min_iou: float = 0.25,
         min_iou_low: float = 0.4,
         class_penalty: float = 0.2,
-        appearance_weight: float = 0.2,
+        min_likeness: float = 0.0,
         measurement_noise: float = 0.07,
         acceleration_noise: float = 0.5,
         initial_rate: float = 1.0,
+        camera_motion: bool = False,
     ) -> None:
         unit = {
             "high_threshold": high_threshold,
@@ -130,7 +147,7 @@ class Tracker:
             "min_iou": min_iou,
             "min_iou_low": min_iou_low,
             "class_penalty": class_penalty,
-            "appearance_weight": appearance_weight,
+            "min_likeness": min_likeness,
         }
         for name, value in unit.items():
             if not 0 <= value <= 1:
@@ -156,8 +173,14 @@ class Tracker:
         self._min_hits = min_hits
         self._max_lost_s, self._max_unconfirmed_s = max_lost_s, max_unconfirmed_s
         self._min_iou, self._min_iou_low = min_iou, min_iou_low
-        self._class_penalty, self._appearance_weight = class_penalty, appearance_weight
+        self._class_penalty, self._min_likeness = class_penalty, min_likeness
         self._noise = kalman.Noise(measurement_noise, acceleration_noise, initial_rate)
+        self._camera: CameraMotion | None = None
+        if camera_motion:
+            # It needs OpenCV; a tracker alone does not.
+            from catseye.runtime.camera_motion import CameraMotion
+
+            self._camera = CameraMotion()
         self._book: _Book | None = None
         self._time_s: float | None = None
         self._next_id = 1
@@ -171,6 +194,7 @@ class Tracker:
         time_s: float,
         embeddings: ArrayLike | None = None,
         frame: NDArray[np.uint8] | None = None,
+        frame_width: float | None = None,
     ) -> Tracks:
         """Take the detections of the next frame.
 
@@ -180,7 +204,8 @@ class Tracker:
             classes: (M,) integers.
             time_s: the frame's time in seconds on the stream's clock.
             embeddings: (M, E) of unit length, or None; the same choice and E in every call.
-            frame: the picture (H, W, 3) RGB; motion and embeddings do without it.
+            frame: the picture, (H, W) luma or (H, W, 3) RGB; looked at for camera motion alone.
+            frame_width: of the picture in whose pixels the boxes are, where ``frame`` is scaled.
 
         Raises:
             ValueError: shapes do not fit together, a value is not finite, a box is inside out, or time runs
@@ -188,30 +213,35 @@ class Tracker:
         """
         given = _checked(boxes_xyxy, scores, classes, embeddings)
         book = self._advance(given, time_s)
-        row_given = np.flatnonzero(given.scores >= self._low)
+        row_given = (given.scores >= self._low).nonzero()[0]
         seen = given.take(row_given)
-        match, free = self._associate(book, seen)
+        if self._camera is not None and frame is not None:
+            turn = self._camera.see(frame, seen.boxes, width=frame_width)
+            if turn is not None:
+                _turn(book.state, turn)
+        match, free = self._associate(book, seen, time_s)
 
-        rows = np.flatnonzero(match >= 0)
+        starts = (free & (seen.scores >= self._start)).nonzero()[0]
+        starts = _apart(seen, starts, match[match >= 0], most=self._max_start_overlap)
+        starts = self._seek(book, seen, match, starts)
+        rows = (match >= 0).nonzero()[0]
         _observe(book, rows, seen.take(match[rows]), time_s, self._noise)
-        starts = np.flatnonzero(free & (seen.scores >= self._start))
-        starts = _apart(seen, starts, match[rows], most=self._max_start_overlap)
-        born = _born(seen.take(starts), time_s, self._noise)
-        if self._time_s is None:
-            born.hits[:] = self._min_hits
-        self._time_s = time_s
-
         patience = np.where(book.id > 0, self._max_lost_s, self._max_unconfirmed_s)
         alive = time_s - book.seen_s <= patience
-        book = book.take(alive).then(born)
-        match = np.concatenate([match[alive], starts])
-        due = np.flatnonzero((book.id == 0) & (book.hits >= self._min_hits))
+        if not alive.all():
+            book, match = book.take(alive), match[alive]
+        if len(starts):
+            born = _born(seen.take(starts), time_s, self._noise)
+            if self._time_s is None:
+                born.hits[:] = self._min_hits
+            book, match = book.then(born), np.concatenate([match, starts])
+        due = ((book.id == 0) & (book.hits >= self._min_hits)).nonzero()[0]
         book.id[due] = self._next_id + np.arange(len(due))
         self._next_id += len(due)
-        self._book = book
+        self._book, self._time_s = book, time_s
 
-        shown = np.flatnonzero((match >= 0) & (book.id > 0))
-        shown = shown[np.argsort(book.id[shown])]
+        shown = ((match >= 0) & (book.id > 0)).nonzero()[0]
+        shown = shown[book.id[shown].argsort()]
         col = match[shown]
         return Tracks(
             ids=book.id[shown],
@@ -237,35 +267,56 @@ class Tracker:
             )
         return replace(self._book, state=kalman.predict(self._book.state, dt, self._noise))
 
-    def _associate(self, book: _Book, seen: _Detections) -> tuple[Index, NDArray[np.bool_]]:
+    def _associate(self, book: _Book, seen: _Detections, time_s: float) -> tuple[Index, NDArray[np.bool_]]:
         """The detection of each track, -1 for none, and which detections are left."""
         overlap = iou(kalman.boxes(book.state), seen.boxes)
-        overlap -= np.float32(self._class_penalty) * (book.kind[:, None] != seen.kinds)
-        likeness = np.maximum(book.looks @ seen.looks.T, 0)
-        weight = self._appearance_weight if seen.looks.shape[1] else 0.0
+        np.subtract(
+            overlap, np.float32(self._class_penalty), out=overlap, where=book.kind[:, None] != seen.kinds
+        )
+        if self._min_likeness and seen.looks.shape[1]:
+            lost = (time_s - book.seen_s > _A_WHILE_S).nonzero()[0]
+            other = book.looks[lost] @ seen.looks.T < self._min_likeness
+            overlap[lost] = np.where(other, np.float32(-1), overlap[lost])
 
         confirmed = book.id > 0
         high = seen.scores >= self._high
         stages = (
-            (confirmed, high, self._min_iou, weight),
-            (confirmed, ~high, self._min_iou_low, 0.0),
-            (~confirmed, high, self._min_iou_low, 0.0),
+            (confirmed, high, self._min_iou),
+            (confirmed, ~high, self._min_iou_low),
+            (~confirmed, high, self._min_iou_low),
         )
         match = np.full(len(book.id), -1, dtype=np.intp)
         free = np.ones(len(seen.scores), dtype=np.bool_)
-        for tracks_in, detections_in, least, share in stages:
-            rows = np.flatnonzero(tracks_in & (match < 0))
-            cols = np.flatnonzero(detections_in & free)
+        for tracks_in, detections_in, least in stages:
+            rows = (tracks_in & (match < 0)).nonzero()[0]
+            cols = (detections_in & free).nonzero()[0]
             if not (len(rows) and len(cols)):
                 continue
-            benefit = overlap[np.ix_(rows, cols)] - np.float32(least)
-            if share:
-                mixed = (1 - share) * benefit + share * likeness[np.ix_(rows, cols)]
-                benefit = np.where(benefit > 0, mixed, benefit)
+            benefit = overlap[rows[:, None], cols]
+            benefit -= np.float32(least)
             pairs = assign(benefit)
             match[rows[pairs.rows]] = cols[pairs.cols]
             free[cols[pairs.cols]] = False
         return match, free
+
+    def _seek(self, book: _Book, seen: _Detections, match: Index, starts: Index) -> Index:
+        """Match, in place, lost tracks with detections of ``starts`` somewhat farther away; those left."""
+        lost = ((book.id > 0) & (match < 0)).nonzero()[0]
+        if not (len(lost) and len(starts)):
+            return starts
+        state, found = book.state[lost], seen.take(starts)
+        margins = kalman.reach(state, _REACH)
+        sides = state[:, None, kalman.VALUE, 2:], found.boxes[:, 2:] - found.boxes[:, :2]
+        fit = grown_iou(kalman.boxes(state), found.boxes, margins) > self._min_iou
+        fit &= (np.maximum(*sides) <= _ALIKE * np.minimum(*sides)).all(axis=2)
+        fit &= book.kind[lost][:, None] == found.kinds
+        if self._min_likeness and found.looks.shape[1]:
+            fit &= book.looks[lost] @ found.looks.T >= self._min_likeness
+        # In a crowd the nearest is often another: where there is a choice, none is made.
+        fit &= (fit.sum(axis=0) == 1) & (fit.sum(axis=1, keepdims=True) == 1)
+        rows, cols = fit.nonzero()
+        match[lost[rows]] = starts[cols]
+        return np.delete(starts, cols)
 
 
 def _apart(seen: _Detections, starts: Index, taken: Index, *, most: float) -> Index:
@@ -280,6 +331,12 @@ def _apart(seen: _Detections, starts: Index, taken: Index, *, most: float) -> In
     comes_first = np.arange(len(rivals)) < len(taken) + np.arange(len(starts))[:, None]
     kept = starts[~(doubles & comes_first).any(axis=1)]
     return kept[np.argsort(seen.boxes[kept, 0], kind="stable")]
+
+
+def _turn(state: NDArray[np.float64], turn: Turn) -> None:
+    """Move tracks in place to where a camera that turned sees them."""
+    state[:, kalman.VALUE, :2] = turn.moved(state[:, kalman.VALUE, :2])
+    state[:, kalman.RATE, :2] = turn.turned(state[:, kalman.RATE, :2])
 
 
 def _born(seen: _Detections, time_s: float, noise: kalman.Noise) -> _Book:

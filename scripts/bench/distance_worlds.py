@@ -93,7 +93,7 @@ def as_detected(streams: Sequence[Stream], edges: BoxErrors, *, hide: bool = Fal
     rng = np.random.default_rng(0)
 
     def changed(sample: Sample) -> Sample:
-        boxes = _uncovered(sample.boxes, sample.true_m) if hide else sample.boxes
+        boxes = uncovered(sample.boxes, sample.true_m) if hide else sample.boxes
         error = np.sqrt(edges.variance(boxes[:, 3] - boxes[:, 1]))
         moved = boxes + rng.normal(size=boxes.shape) * error[:, None]
         moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 1)
@@ -102,7 +102,7 @@ def as_detected(streams: Sequence[Stream], edges: BoxErrors, *, hide: bool = Fal
     return [replace(stream, samples=tuple(changed(each) for each in stream.samples)) for stream in streams]
 
 
-def _uncovered(boxes: NDArray[np.float32], true_m: Float) -> NDArray[np.float32]:
+def uncovered(boxes: NDArray[np.float32], true_m: Float) -> NDArray[np.float32]:
     """Boxes (N, 4) that end where a nearer one begins that covers more than half of their width."""
     seen = boxes.copy()
     for row, (left, top, right, bottom) in enumerate(boxes):

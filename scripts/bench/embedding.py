@@ -93,6 +93,9 @@ OFF, MISSED, HIDDEN_A_SECOND, HIDDEN_S = 0.05, 0.1, 0.15, (0.4, 1.4)
 HIGH, START, LOW = 0.3, 0.375, 0.075
 """Thresholds as ``run`` gives them to the tracker for a bundle's 0.3."""
 
+MIN_LIKENESS = 0.7
+"""Of a track that was unseen for a while."""
+
 Float = NDArray[np.float64]
 Described = dict[str, NDArray[np.float32]]
 
@@ -266,7 +269,12 @@ def tracked(clips: list[list[Seen]], given: str, name: str | None, step: int) ->
     truth: dict[str, list[Frame]] = {}
     shown: dict[str, list[Shown]] = {}
     for number, clip in enumerate(clips):
-        tracker = Tracker(high_threshold=HIGH, start_threshold=START, low_threshold=LOW)
+        tracker = Tracker(
+            high_threshold=HIGH,
+            start_threshold=START,
+            low_threshold=LOW,
+            min_likeness=MIN_LIKENESS if name else 0.0,
+        )
         masks = _unseen(clip, seed=number)
         case = str(number)
         truth[case], shown[case] = [], []

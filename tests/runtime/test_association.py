@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from catseye.runtime.association import assign, iou
+from catseye.runtime.association import assign, grown_iou, iou
 
 
 def greatest_total(benefit: np.ndarray) -> float:
@@ -68,3 +68,16 @@ def test_overlaps() -> None:
     a = np.array([[0, 0, 10, 10], [5, 5, 5, 5]], dtype=float)
     b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [10, 0, 20, 10], [5, 5, 5, 5]], dtype=float)
     assert np.allclose(iou(a, b), [[1, 1 / 3, 0, 0], [0, 0, 0, 0]])
+
+
+def test_boxes_of_a_pair_grow_by_the_margins_of_its_row() -> None:
+    draw = np.random.default_rng(0)
+    a, b = (np.tile(draw.uniform(0, 60, (count, 2)), 2) for count in (5, 7))
+    a[:, 2:] += draw.uniform(5, 40, (5, 2))
+    b[:, 2:] += draw.uniform(5, 40, (7, 2))
+    margins = draw.uniform(1, 20, (5, 2))
+    found = grown_iou(a, b, margins)
+    for row, (x, y) in enumerate(margins.tolist()):
+        outward = [-x, -y, x, y]
+        assert found[row] == pytest.approx(iou(a[row : row + 1] + outward, b + outward)[0], abs=1e-5)
+    assert (found > 0).any() and (found == 0).any()

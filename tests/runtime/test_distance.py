@@ -110,3 +110,32 @@ def test_no_boxes() -> None:
             flat(1.0), none, np.zeros(0, np.int32), time_s=0
         )
         assert len(found.metres) == len(found.sigma_m) == len(found.relative) == 0
+
+
+def test_along_a_track_speed_and_time_to_contact_are_told() -> None:
+    for calibration in (MOUNTED, None):
+        along = ranger(calibration=calibration, shapes=[CAR])
+        for k in range(20):
+            metres = 30.0 - 10.0 * 0.1 * k
+            found = along.measure(None, seen(metres), KIND, time_s=0.1 * k, ids=np.array([4]))
+        assert found.contact_s == pytest.approx([metres / 10.0], rel=0.25)
+        assert found.contact_sigma_s is not None and 0 < found.contact_sigma_s[0] < 1.0
+        if calibration is None:
+            assert np.isnan(found.metres).all() and np.isnan(found.closing_mps).all()
+        else:
+            assert found.metres == pytest.approx([metres], rel=0.05)
+            assert found.closing_mps == pytest.approx([10.0], abs=2.0)
+    alone = ranger(calibration=MOUNTED, shapes=[CAR]).measure(None, seen(20.0), KIND, time_s=0)
+    assert alone.closing_mps is None and alone.contact_s is None
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_growth_tells_a_time_to_contact_unless_the_box_is_cut_off(cut_off: bool) -> None:
+    """One that the picture's border cuts off grows since more of it comes into the picture."""
+    along, low = ranger(calibration=None), BOX.top + BOX.scaled_height - (0.0 if cut_off else 8.0)
+    for k in range(20):
+        tall = 15.0 * np.exp(0.06 * k)
+        box = np.array([[60.0, low - tall, 100.0, low]], np.float32)
+        found = along.measure(None, box, KIND, time_s=0.1 * k, ids=np.array([1]))
+    assert found.contact_s is not None
+    assert np.isnan(found.contact_s[0]) if cut_off else found.contact_s[0] < 3.0

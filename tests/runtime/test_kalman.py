@@ -74,3 +74,11 @@ def test_boxes_come_back_and_never_turn_inside_out() -> None:
     state[:, kalman.RATE, 2:] = -100.0
     x1, y1, x2, y2 = kalman.boxes(kalman.predict(state, 5.0, NOISE))[0]
     assert x2 > x1 and y2 > y1
+
+
+def test_reach_is_the_deviation_of_the_centre_up_to_so_many_sizes() -> None:
+    state = kalman.start(np.array([[0.0, 0.0, 40.0, 10.0]]), NOISE)
+    assert np.allclose(kalman.reach(state, 0.5), NOISE.measurement * 20)
+    later = kalman.predict(state, 2.0, NOISE)
+    assert np.allclose(kalman.reach(later, 9.0), np.sqrt(later[:, kalman.VAR_VALUE, :2]))
+    assert np.allclose(kalman.reach(later, 0.5), 10.0)

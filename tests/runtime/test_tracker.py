@@ -135,21 +135,71 @@ def test_classes_are_told_apart() -> None:
     assert step(strict, [box(200, 200)], 0.44, kind=1).ids.tolist() == [2]
 
 
-def test_appearance_decides_between_two_that_overlap_alike() -> None:
-    """Two vehicles come out from behind a third with their places exchanged; only their looks tell."""
-    looks = np.eye(2)
-    ids = {}
-    for weight in (0.0, 0.9):
-        tracker = Tracker(appearance_weight=weight)
-        for k in range(10):
-            tracker.update(
-                [box(200, 200), box(230, 200)], [0.9, 0.9], [0, 0], time_s=k / 25, embeddings=looks
-            )
+@pytest.mark.parametrize(("min_likeness", "hidden_frames", "id_"), [(0.0, 15, 1), (0.7, 15, 2), (0.7, 1, 1)])
+def test_a_track_lost_for_a_while_is_not_given_to_what_looks_otherwise(
+    min_likeness: float, hidden_frames: int, id_: int
+) -> None:
+    """A red car drives behind a truck, and where it should come out a white one does."""
+    red, white = [[1.0, 0.0]], [[0.0, 1.0]]
+    tracker = Tracker(min_likeness=min_likeness)
+    for k in range(10):
+        tracker.update([box(200, 200)], [0.9], [0], time_s=k / 25, embeddings=red)
+    back = 10 + hidden_frames
+    for k in range(back, back + 2):
+        tracks = tracker.update([box(200, 200)], [0.9], [0], time_s=k / 25, embeddings=white)
+    assert tracks.ids.tolist() == [id_]
+
+
+def test_a_track_lost_for_a_while_is_known_again() -> None:
+    tracker, look = Tracker(min_likeness=0.7), np.array([[0.6, 0.8]])
+    for k in [*range(10), *range(25, 28)]:
+        tracks = tracker.update([box(200, 200)], [0.9], [0], time_s=k / 25, embeddings=look)
+    assert tracks.ids.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "look", "hidden_frames", "id_"),
+    [
+        ([box(342, 200)], 0, [1.0, 0.0], 20, 1),
+        ([box(342, 200), box(260, 200)], 0, [1.0, 0.0], 20, 2),
+        ([box(354, 200, w=108)], 0, [1.0, 0.0], 20, 2),
+        ([box(342, 200)], 1, [1.0, 0.0], 20, 2),
+        ([box(342, 200)], 0, [0.0, 1.0], 20, 2),
+        ([box(342, 200)], 0, [1.0, 0.0], 1, 2),
+    ],
+    ids=["it", "either of two", "of another size", "of another class", "looks otherwise", "too soon"],
+)
+def test_what_turns_up_beside_a_lost_track(
+    found: list[list[float]], kind: int, look: list[float], hidden_frames: int, id_: int
+) -> None:
+    """Too far for the overlap asked for, until the doubt about where a track is has grown."""
+    tracker = Tracker(min_likeness=0.7)
+    for k in range(20):
+        tracker.update([box(300, 200)], [0.9], [0], time_s=k / 20, embeddings=[[1.0, 0.0]])
+    for k in range(2):
+        time_s = (19 + hidden_frames + k) / 20
         tracks = tracker.update(
-            [box(226, 200), box(204, 200)], [0.9, 0.9], [0, 0], time_s=0.44, embeddings=looks
+            found, [0.9] * len(found), [kind] * len(found), time_s=time_s, embeddings=[look] * len(found)
         )
-        ids[weight] = dict(zip(tracks.detection_index.tolist(), tracks.ids.tolist(), strict=True))
-    assert ids == {0.0: {0: 2, 1: 1}, 0.9: {0: 1, 1: 2}}
+    assert tracks.ids.tolist() == [id_ + k for k in range(len(found))]
+
+
+def test_what_is_found_again_starts_no_track_as_well() -> None:
+    tracker = Tracker()
+    for k in range(20):
+        step(tracker, [box(300, 200)], k / 20)
+    assert step(tracker, [box(342, 200)], 2.0).ids.tolist() == [1]
+    twice = step(tracker, [box(342, 200), box(343, 200)], 2.05)
+    assert twice.ids.tolist() == [1]
+
+
+def test_two_lost_tracks_leave_what_turns_up_between_them() -> None:
+    tracker = Tracker()
+    for k in range(20):
+        step(tracker, [box(300, 200), box(384, 200)], k / 20)
+    for k in range(40, 42):
+        tracks = step(tracker, [box(342, 200)], k / 20)
+    assert tracks.ids.tolist() == [3]
 
 
 def test_rows_name_the_detection_they_come_from() -> None:
