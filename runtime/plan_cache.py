@@ -125,7 +125,7 @@ class PlanCache:
             raise UsageError(f"a cache of {max_bytes} bytes and {max_plans} plans: give at least 1 of each")
         self.folder = Path(folder) if folder is not None else default_folder()
         self._max_bytes, self._max_plans = max_bytes, max_plans
-        _make_private(self.folder)
+        make_private(self.folder)
 
     def entries(self) -> list[PlanEntry]:
         """What is known of every plan, the most recently used first; what cannot be read is left out."""
@@ -270,7 +270,12 @@ def default_folder() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "catseye" / "plans"
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
+    """Make a folder for native code, or take the one that is there.
+
+    Raises:
+        InputError: it is no folder of this user alone.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)

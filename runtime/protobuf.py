@@ -136,6 +136,8 @@ class Reader:
         self._seen += 1
         if self._seen > MAX_FIELDS:
             raise RefusedMessageError(f"has more than {MAX_FIELDS} fields")
+        if offset < len(data) and data[offset] < 0x80:  # as nearly all are
+            return data[offset], offset + 1
         value = 0
         for index, byte in enumerate(data[offset : offset + _VARINT_BYTES]):
             value |= (byte & 0x7F) << (7 * index)

@@ -1,4 +1,4 @@
-"""Work ahead of and behind a loop, each in a thread of its own with a bounded queue between.
+"""Work ahead of and behind a loop, each in a thread of its own, with no more than a few items between.
 
 Both are context managers. Leaving one always joins its thread, also when the loop fails or is interrupted,
 and an error in the thread is raised in the loop.
@@ -25,13 +25,33 @@ class _End:
     error: BaseException | None = None
 
 
-@contextmanager
-def ahead(items: Iterable[T], *, depth: int, name: str) -> Iterator[Iterator[T]]:
-    """Take items from an iterable in a thread, up to ``depth`` of them before they are asked for.
+class Ahead(Iterator[T]):
+    """Items from ``ahead``."""
 
-    An error of the iterable is raised after the items before it.
+    def __init__(self, queue: Queue[T | _End]) -> None:
+        self._queue = queue
+
+    def ready(self) -> bool:
+        """Whether the next item, or the end, is there already."""
+        return not self._queue.empty()
+
+    def __next__(self) -> T:
+        item = self._queue.get()
+        self._queue.task_done()
+        if not isinstance(item, _End):
+            return item
+        self._queue.put(item)  # so that asking again ends again
+        raise StopIteration if item.error is None else item.error
+
+
+@contextmanager
+def ahead(items: Iterable[T], *, name: str) -> Iterator[Ahead[T]]:
+    """Take items from an iterable in a thread, each while the loop is busy with the one before.
+
+    Only when that is taken is the next asked for, so that it is as new as can be. An error of the iterable is
+    raised after the items before it.
     """
-    queue: Queue[T | _End] = Queue(maxsize=depth)
+    queue: Queue[T | _End] = Queue()
     stop = threading.Event()
 
     def fetch() -> None:
@@ -41,25 +61,21 @@ def ahead(items: Iterable[T], *, depth: int, name: str) -> Iterator[Iterator[T]]
                 if stop.is_set():
                     break
                 queue.put(item)
+                queue.join()
         except BaseException as error:
             end = _End(error)
         queue.put(end)
 
-    def taken() -> Iterator[T]:
-        while not isinstance(item := queue.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
-
     thread = threading.Thread(target=fetch, name=name, daemon=True)
     thread.start()
     try:
-        yield taken()
+        yield Ahead(queue)
     finally:
         stop.set()
         while thread.is_alive():
             with suppress(Empty):
                 queue.get(timeout=_POLL_S)
+                queue.task_done()
         thread.join()
 
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from catseye.errors import CatseyeError, UsageError
 from catseye.runtime.engines.base import Engine
+from catseye.runtime.plan_options import PlanOptions
 from catseye.runtime.precision import PRECISIONS
 
 if TYPE_CHECKING:
     from catseye.runtime.bundle import Bundle
-    from catseye.runtime.plan_options import PlanOptions
+    from catseye.runtime.engines.onnxruntime import Provider
 
 _log = logging.getLogger(__name__)
+
+_PROVIDERS: Mapping[str, Provider] = MappingProxyType(
+    {"onnxruntime": "cpu", "onnxruntime-cuda": "cuda", "onnxruntime-tensorrt": "tensorrt"}
+)
+ENGINES = ("auto", *_PROVIDERS, "tensorrt")
 
 
 def load_engine(
@@ -28,11 +36,12 @@ def load_engine(
 
     Args:
         bundle: what ``open_bundle`` returned.
-        engine: ``tensorrt``, ``onnxruntime``, or ``auto``, which takes TensorRT where it and a GPU are there
-            and does the work, else ONNX Runtime.
-        precision: ``fp32``, ``fp16``, ``int8``, or ``auto``, which on the CPU is the manifest's
+        engine: ``tensorrt``; ``onnxruntime`` for the CPU, ``onnxruntime-cuda`` and ``onnxruntime-tensorrt``
+            for a GPU; or ``auto``, which takes TensorRT where it and a GPU are there and does the work, else
+            ONNX Runtime on the CPU.
+        precision: ``fp32``, ``fp16``, ``int8``, or ``auto``, which with ONNX Runtime is the manifest's
             ``cpu_precision`` and with TensorRT the fastest that the gate accepted.
-        threads: cores one call may use on the CPU; 0 takes all.
+        threads: cores one call may use on the CPU; 0 takes all that this process may use.
         plans: how TensorRT's plans are built and kept, see ``serve_plan``.
 
     Raises:
@@ -42,8 +51,8 @@ def load_engine(
     """
     if threads < 0:
         raise UsageError(f"threads is {threads}: give 0 for all cores, or how many")
-    if engine not in {"auto", "onnxruntime", "tensorrt"}:
-        raise UsageError(f"engine {engine!r}: choose auto, onnxruntime or tensorrt")
+    if engine not in ENGINES:
+        raise UsageError(f"engine {engine!r}: choose {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
     if precision not in {"auto", *PRECISIONS}:
         raise UsageError(f"precision {precision!r}: choose auto, {', '.join(PRECISIONS)}")
     if engine == "tensorrt" or (engine == "auto" and _has_tensorrt()):
@@ -58,7 +67,16 @@ def load_engine(
     from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
 
     chosen = bundle.manifest.cpu_precision if precision == "auto" else precision
-    return OnnxRuntimeEngine(bundle.graph(chosen), threads=threads)
+    plans = plans or PlanOptions()
+    if plans.dla is not None and engine != "auto":
+        raise UsageError(f"dla is {plans.dla}: ONNX Runtime uses no such core, the engine tensorrt does")
+    return OnnxRuntimeEngine(
+        bundle.graph(chosen),
+        threads=threads,
+        provider=_PROVIDERS.get(engine, "cpu"),
+        cache=plans.cache,
+        workspace_mib=plans.workspace_mib,
+    )
 
 
 def _has_tensorrt() -> bool:

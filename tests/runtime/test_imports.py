@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from catseye.capture.writer import VideoWriter
 
 HEAVY = (
     "torch",
@@ -15,6 +20,23 @@ HEAVY = (
     "pandas",
     "matplotlib",
     "pyarrow",
+    "scipy",
+    "sympy",
+    "PIL",
+    "tensorboard",
+    "fsspec",
+    "s3fs",
+    "aiohttp",
+    "ray",
+    "jsonschema",
+    "supervision",
+    "onnxslim",
+    "onnxscript",
+    "torchmetrics",
+    "multiprocessing",
+    "asyncio",
+    "pydoc",
+    "unittest",
 )
 
 
@@ -39,3 +61,22 @@ def test_runtime_stays_light(statement: str) -> None:
 
 def test_a_tracker_needs_no_video_library() -> None:
     assert modules_after("from catseye.runtime import Tracker") & {"av", "cv2", "onnxruntime"} == set()
+
+
+def test_a_run_stays_light_to_its_end(tiny_bundle: Path, tmp_path: Path) -> None:
+    """The whole command, from the command line to the last record: how fast it starts is a promise."""
+    video, records = tmp_path / "drive.mp4", tmp_path / "tracks.jsonl"
+    with VideoWriter(video, width=96, height=64, time_base=Fraction(1, 25)) as writer:
+        for index in range(3):
+            writer.write_rgb(np.full((64, 96, 3), 60, np.uint8), pts=index)
+    arguments = ["catseye", "run", str(tiny_bundle), str(video), "--jsonl", str(records), "--engine"]
+    statement = (
+        "import contextlib, io, sys\n"
+        f"sys.argv = {[*arguments, 'onnxruntime']!r}\n"
+        "from catseye.cli import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): main()"
+    )
+    loaded = modules_after(statement)
+    assert len(records.read_text().splitlines()) == 3
+    assert {"onnxruntime", "av"} <= loaded
+    assert loaded & set(HEAVY) == set()
