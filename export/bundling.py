@@ -147,19 +147,12 @@ def export(
     progress("signing", 4, steps)
     bundle = write_proven_bundle(
         out,
-        manifest.model_copy(
-            update={
-                "precisions": tuple(made.graphs),
-                "agreements": made.agreements,
-                "verdicts": made.verdicts,
-            }
-        ),
-        graphs=made.graphs,
+        manifest,
+        made=made,
         inputs=inputs,
         fragment=fragment,
         golden=golden,
-        parity=parity.document()
-        | {"precisions": {name: verdict.model_dump() for name, verdict in made.verdicts.items()}},
+        parity=parity.document(),
     )
     progress("exported", steps, steps)
     return bundle

@@ -14,7 +14,7 @@ import torch
 
 from catseye.errors import CatseyeError
 from catseye.export.folding import fold_normalisation
-from catseye.export.graph import DeployedGraph, GraphOutputs
+from catseye.export.graph import HEAD_NAMES, DeployedGraph, GraphOutputs
 from catseye.export.onnx_files import OPSET, checked, only_outputs, strip
 from catseye.runtime.bundle import Network
 from catseye.runtime.engines.base import OUTPUT_NAMES
@@ -25,11 +25,12 @@ _SUBJECT = "the exported graph"
 
 @dataclass(frozen=True)
 class ExportedGraph:
-    """The same graph twice, as serialised ONNX: ``deployed``, and ``with_heads`` with its heads as outputs
-    too."""
+    """The same graph twice, as serialised ONNX: ``deployed``, and ``with_heads`` with ``heads``, the dense
+    outputs before TopK, as outputs too."""
 
     deployed: bytes
     with_heads: bytes
+    heads: tuple[str, ...] = HEAD_NAMES
 
 
 def export_onnx(graph: DeployedGraph, network: Network) -> ExportedGraph:

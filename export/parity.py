@@ -87,6 +87,14 @@ def reference_rgb(frame: Inputs, colour: Colour | None) -> NDArray[np.float32]:
     return np.asarray(np.clip(levels, 0, 255), dtype=np.float32)
 
 
+def reference_frames(inputs: Inputs, colour: Colour | None) -> NDArray[np.float32]:
+    """``reference_rgb`` of each frame, (F, H, W, 3)."""
+    frames = range(frame_count(inputs))
+    return np.stack(
+        [reference_rgb({name: array[at] for name, array in inputs.items()}, colour) for at in frames]
+    )
+
+
 def colour_checks(inputs: Inputs, colour: Colour | None) -> tuple[Check, ...]:
     """How far what the network sees is from what it was trained on, in levels: by rounding, of planes."""
     if colour is None:

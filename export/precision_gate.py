@@ -9,7 +9,6 @@ from catseye.capture.geometry import Image
 from catseye.errors import CatseyeError
 from catseye.export.back_to_float import FloatSearch, back_to_float
 from catseye.export.gate import Budget, Judgement, judge
-from catseye.export.graph import HEAD_NAMES
 from catseye.export.held_out import HeldOutFrames
 from catseye.export.onnx_export import ExportedGraph
 from catseye.export.precisions import Ranges, convert
@@ -151,7 +150,7 @@ def search_precision(
             exported.with_heads,
             ranges.cut,
             first_frames(ranges.frames, batch * max(1, _SENSITIVITY_FRAMES // batch)),
-            heads=HEAD_NAMES if gate.manifest.depth is None else (*HEAD_NAMES, "depth"),
+            heads=exported.heads if gate.manifest.depth is None else (*exported.heads, "depth"),
             batch=batch,
             threads=gate.threads,
             progress=progress,

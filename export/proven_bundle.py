@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from catseye.errors import UsageError
+from catseye.export.lower_precisions import PrecisionSet
 from catseye.runtime.bundle import (
     FRAGMENT,
     MAX_BATCH,
@@ -21,7 +22,6 @@ from catseye.runtime.bundle import (
     write_bundle,
 )
 from catseye.runtime.engines.base import INPUT_NAMES, EngineOutput, Inputs
-from catseye.runtime.precision import Precision
 
 SUFFIX = ".catseye"
 PROOF_FRAMES = 4
@@ -66,7 +66,7 @@ def write_proven_bundle(
     out: Path,
     manifest: Manifest,
     *,
-    graphs: Mapping[Precision, bytes],
+    made: PrecisionSet,
     inputs: Inputs,
     fragment: tuple[bytes, Inputs],
     golden: EngineOutput,
@@ -75,18 +75,26 @@ def write_proven_bundle(
     """Write graphs with their proof, sign them, and read it all back.
 
     Args:
-        graphs: by precision, float32 among them.
+        made: the graphs, and what is to be said of them.
         inputs: golden ones, whose outputs are ``golden``.
         fragment: a short video, and its frames as network input.
         parity: how the graphs were held to what it was made of, as JSON types.
     """
     video, video_frames = fragment
+    precisions = {name: verdict.model_dump() for name, verdict in made.verdicts.items()}
+    manifest = manifest.model_copy(
+        update={
+            "precisions": tuple(made.graphs),
+            "agreements": made.agreements,
+            "verdicts": made.verdicts,
+        }
+    )
     entries = {
-        **{f"{precision}.onnx": graph for precision, graph in graphs.items()},
+        **{f"{precision}.onnx": graph for precision, graph in made.graphs.items()},
         **{array_entry(name): dump_array(array) for name, array in inputs.items()},
         FRAGMENT: video,
         **{fragment_entry(name): dump_array(array) for name, array in video_frames.items()},
-        PARITY: json.dumps(parity, indent=2, sort_keys=True).encode(),
+        PARITY: json.dumps({**parity, "precisions": precisions}, indent=2, sort_keys=True).encode(),
         **{array_entry(name): dump_array(array) for name, array in golden.arrays().items()},
     }
     write_bundle(out, manifest, entries)

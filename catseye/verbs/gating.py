@@ -1,11 +1,11 @@
-"""The options of ``export`` that say what a precision may lose and on what that is measured, and the table of
-what came of it."""
+"""The options that ``export`` and ``wrap`` share: how frames enter a graph, which precisions are made, what
+one may lose and on what that is measured; and the table of what came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,6 +17,29 @@ if TYPE_CHECKING:
     from catseye.runtime.bundle import Verdict
     from catseye.runtime.precision import Precision
 
+Precisions = Annotated[
+    str,
+    typer.Option("--precisions", help="Graphs in the bundle, with commas between: fp32, fp16, int8."),
+]
+Calibration = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--calibration",
+        help="Video, or folder of videos or pictures, to measure ranges on; repeatable.",
+    ),
+]
+InputOption = Annotated[
+    Literal["rgb8", "nv12"],
+    typer.Option("--input", help="How frames enter the graph: RGB, or a decoder's planes."),
+]
+MatrixOption = Annotated[
+    Literal["bt601", "bt709"],
+    typer.Option("--matrix", help="Colour matrix of the planes of --input nv12."),
+]
+FullRange = Annotated[
+    bool,
+    typer.Option("--full-range", help="Luma of those planes covers 0 to 255, not 16 to 235."),
+]
 HeldOutLabels = Annotated[
     Path | None, typer.Option("--labels", help="Labels of held-out stills that each precision is tried on.")
 ]
@@ -40,8 +63,13 @@ _COLUMNS = {
 }
 
 
+def named(precisions: str) -> list[str]:
+    """The names in ``--precisions``."""
+    return [name.strip() for name in precisions.split(",") if name.strip()]
+
+
 def held_out_of(
-    *, labels: Path | None, test_list: Path | None, images: Path | None, dataset: str | None
+    *, labels: Path | None, test_list: Path | None, images: Path | None, dataset: str | None = None
 ) -> HeldOut | None:
     """What the options name, or None where they name nothing.
 

@@ -32,11 +32,15 @@ Crop = Annotated[
     str | None,
     typer.Option("--crop", help="Learn from crops of this size, such as 256x160: less time a step."),
 ]
-Engine = Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")]
+Engine = Annotated[
+    str, typer.Option(help="auto, onnxruntime, onnxruntime-cuda, onnxruntime-tensorrt or tensorrt.")
+]
 GraphPrecision = Annotated[
     str, typer.Option("--precision", help="Which graph of the bundle: auto, fp32, fp16 or int8.")
 ]
-Threads = Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 takes one a core.")]
+Threads = Annotated[
+    int, typer.Option(min=0, help="Threads of the engine; 0 takes one for each core that may be used.")
+]
 Precision = Annotated[
     Literal["auto", "32-true", "bf16-mixed"], typer.Option(help="auto: bf16 where the processor has it.")
 ]

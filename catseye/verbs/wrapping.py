@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from catseye.console import print_table, progress_bars
-from catseye.verbs.options import Json, Out, print_json
+from catseye.verbs.gating import (
+    ApBudget,
+    Calibration,
+    FullRange,
+    HeldOutLabels,
+    InputOption,
+    MatrixOption,
+    Precisions,
+    held_out_of,
+    named,
+    print_verdicts,
+)
+from catseye.verbs.options import Images, Json, Out, TestList, print_json
 
 
 def wrap(
@@ -27,6 +39,12 @@ def wrap(
     rename: Annotated[
         str, typer.Option(help="OLD=NEW, with commas between; classes of one new name become one.")
     ] = "",
+    precisions: Precisions = "fp32",
+    calibration: Calibration = None,
+    labels: HeldOutLabels = None,
+    test_list: TestList = None,
+    images: Images = None,
+    ap_budget: ApBudget = 1.0,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="Detections a frame; default 300 with doubles, else 100.")
     ] = None,
@@ -36,15 +54,20 @@ def wrap(
     threshold: Annotated[float, typer.Option(help="Score from which a detection is worth showing.")] = 0.3,
     width: Annotated[int | None, typer.Option(help="Input width, where the file leaves it open.")] = None,
     height: Annotated[int | None, typer.Option(help="Input height, likewise.")] = None,
+    input: InputOption = "rgb8",
+    matrix: MatrixOption = "bt709",
+    full_range: FullRange = False,
     video: Annotated[
         list[Path] | None, typer.Option(help="Footage whose frames prove the wrapping; repeatable.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Someone else's ONNX detector to one signed bundle with its proof."""
+    from catseye.export.gate import Budget
     from catseye.export.wrapping import wrap as run_wrap
     from catseye.export.wrapping.class_map import parse_renames
 
+    held_out = held_out_of(labels=labels, test_list=test_list, images=images)
     with progress_bars() as progress:
         bundle = run_wrap(
             model,
@@ -53,12 +76,19 @@ def wrap(
             classes=classes,
             keep=[name.strip() for name in keep.split(",") if name.strip()],
             rename=parse_renames(rename),
+            precisions=named(precisions),
+            calibration=calibration or (),
             top_k=top_k,
             nms_iou=nms_iou,
             score_threshold=threshold,
             width=width,
             height=height,
+            input=input,
+            matrix=matrix,
+            full_range=full_range,
             videos=video or (),
+            held_out=held_out,
+            budget=Budget(ap_points=ap_budget),
             progress=progress,
         )
     manifest = bundle.manifest
@@ -72,5 +102,7 @@ def wrap(
         ("detections a frame", manifest.top_k),
         ("doubles dropped over an IoU of", manifest.nms_iou if manifest.nms_iou is not None else "none"),
         ("embeddings, depth", "none"),
+        ("precisions", ", ".join(manifest.precisions)),
     ]
     print_table(str(out), ("", "value"), rows)
+    print_verdicts(manifest.verdicts)

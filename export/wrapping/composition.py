@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper
 
+from catseye.capture.geometry import rgb_from_yuv
 from catseye.export.onnx_files import checked, only_outputs, strip
 from catseye.export.wrapping.builder import Builder
 from catseye.export.wrapping.class_map import ClassMap
 from catseye.export.wrapping.heads import ByLabel, Candidates, decode
 from catseye.export.wrapping.layouts import Decoder, Layout, Port
 from catseye.export.wrapping.original import Original
-from catseye.runtime.engines.base import INPUT_NAME
+from catseye.runtime.bundle import Colour, Network
+from catseye.runtime.engines.base import INPUT_NAME, INPUT_NAMES
 
 OUTPUTS = ("boxes", "scores", "classes")
 DENSE_OUTPUTS = ("dense_boxes", "dense_scores")
 """Every candidate's box (1, N, 4), unclipped, and score (1, N), before the best are taken."""
 
 _MODEL = "model/"
-_OURS = "wrap"
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,18 @@ class WrappedGraph:
 
 
 def compose_graph(
-    original: Original, decoder: Decoder, layout: Layout, class_map: ClassMap, *, top_k: int
+    original: Original, decoder: Decoder, layout: Layout, class_map: ClassMap, *, network: Network, top_k: int
 ) -> WrappedGraph:
-    """Build the graph for uint8 RGB frames (1, height, width, 3).
+    """Build the graph for the inputs that ``network`` says it has: an RGB frame, or the planes of one.
 
     Raises:
         InputError: the model uses what a bundle may not hold.
     """
     size = {"width": original.width, "height": original.height}
     model = compose.add_prefix(original.model, _MODEL)
-    before, after = Builder(f"{_OURS}/input"), Builder(f"{_OURS}/output")
-    _preprocess(before, decoder, original.frames)
+    _name_nodes(model)
+    before, after = Builder("prologue"), Builder("decode")
+    _preprocess(before, decoder, original.frames, network.colour)
     if original.sizes is not None:
         sizes = np.array([[size["width"], size["height"]]], dtype=original.sizes.dtype)
         before.add("Identity", before.constant(sizes, sizes.dtype), output=_MODEL + original.sizes.name)
@@ -58,7 +61,7 @@ def compose_graph(
     dense = _best(after, candidates)
     top_k = min(top_k, layout.candidates)
     _select(after, candidates, dense, top_k=top_k, **size)
-    whole = _assemble(before, model, after, candidates=layout.candidates, top_k=top_k, **size)
+    whole = _assemble(before, model, after, candidates=layout.candidates, top_k=top_k, network=network)
     subject = f"{original.path}: wrapped"
     return WrappedGraph(
         deployed=checked(only_outputs(whole, OUTPUTS), subject=subject),
@@ -67,15 +70,42 @@ def compose_graph(
     )
 
 
-def _preprocess(b: Builder, decoder: Decoder, frames: Port) -> None:
-    """Bytes (1, H, W, 3) RGB to what the model was trained on; cast first, TensorRT transposes no bytes."""
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Give each node that has none a name of its own: layers are moved back to float by name."""
+    taken = {node.name for node in model.graph.node}
+    for node in model.graph.node:
+        if not node.name:
+            node.name = next(name for n in count(1) if (name := f"{_MODEL}{node.op_type}_{n}") not in taken)
+            taken.add(node.name)
+
+
+def _preprocess(b: Builder, decoder: Decoder, frames: Port, colour: Colour | None) -> None:
+    """Bytes to what the model was trained on; cast first, TensorRT transposes no bytes."""
+    made = _of_rgb(b, decoder) if colour is None else _of_planes(b, decoder, colour)
+    b.add("Cast", made, output=_MODEL + frames.name, to=_elem_type(frames))
+
+
+def _of_rgb(b: Builder, decoder: Decoder) -> str:
     levels = b.add("Cast", INPUT_NAME, to=TensorProto.FLOAT)
     if decoder.divisor != 1:
         levels = b.add("Mul", levels, b.constant(1 / decoder.divisor))
     planes = b.add("Transpose", levels, perm=[0, 3, 1, 2])
     if decoder.colours == "bgr":  # planes are whole blocks to copy by now
         planes = b.add("Gather", planes, b.constant([2, 1, 0], np.int64), axis=1)
-    b.add("Cast", planes, output=_MODEL + frames.name, to=_elem_type(frames))
+    return planes
+
+
+def _of_planes(b: Builder, decoder: Decoder, colour: Colour) -> str:
+    """As ``graph.Nv12Prologue`` does it: chroma doubled bilinearly, then one matrix for all the rest."""
+    luma, chroma = (b.add("Cast", name, to=TensorProto.FLOAT) for name in INPUT_NAMES["nv12"])
+    halves = b.add("Transpose", chroma, perm=[0, 3, 1, 2])
+    doubled = b.add("Resize", halves, "", b.constant([1, 1, 2, 2]), mode="linear")
+    yuv = b.add("Concat", b.add("Unsqueeze", luma, b.constant([1], np.int64)), doubled, axis=1)
+    matrix = rgb_from_yuv(colour.matrix, full_range=colour.full_range) / decoder.divisor
+    if decoder.colours == "bgr":
+        matrix = matrix[::-1]
+    mixed = b.add("Conv", yuv, b.constant(matrix[:, :3, None, None]), b.constant(matrix[:, 3]))
+    return b.add("Clip", mixed, b.constant(0), b.constant(255 / decoder.divisor))
 
 
 def _as_float(b: Builder, port: Port) -> str:
@@ -150,8 +180,7 @@ def _assemble(
     *,
     candidates: int,
     top_k: int,
-    width: int,
-    height: int,
+    network: Network,
 ) -> onnx.ModelProto:
     shapes = {
         "boxes": (1, top_k, 4),
@@ -163,7 +192,10 @@ def _assemble(
     graph = helper.make_graph(
         [*before.nodes, *model.graph.node, *after.nodes],
         "catseye",
-        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, (1, height, width, 3))],
+        [
+            helper.make_tensor_value_info(value.name, TensorProto.UINT8, value.shape)
+            for value in network.inputs()
+        ],
         [
             helper.make_tensor_value_info(
                 name, TensorProto.INT32 if name == "classes" else TensorProto.FLOAT, shape

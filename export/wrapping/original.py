@@ -18,6 +18,7 @@ from catseye.runtime.onnx_reader import OPSETS
 
 _MOST_BYTES = 1 << 29
 _FLOATS = ("float32", "float16")
+_LOWER = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.INT8}
 _EXPORT_AGAIN = "export it again with a fixed batch of 1"
 
 
@@ -52,6 +53,12 @@ class Original:
     @property
     def height(self) -> int:
         return self.frames.shape[2]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether all it computes with is float32."""
+        weights = {weight.data_type for weight in self.model.graph.initializer}
+        return self.frames.dtype == "float32" and not weights & _LOWER
 
 
 def read_original(path: Path, *, width: int | None, height: int | None) -> Original:

@@ -32,9 +32,9 @@ class Found:
 
 
 def run_original(
-    original: Original, decoder: Decoder, layout: Layout, class_map: ClassMap, frames: Image
+    original: Original, decoder: Decoder, layout: Layout, class_map: ClassMap, frames: Image | Float
 ) -> list[Found]:
-    """All candidates of frames (F, H, W, 3) uint8 RGB, one by one.
+    """All candidates of RGB frames (F, H, W, 3), levels 0…255, one by one.
 
     Raises:
         InputError: ONNX Runtime does not run the file, or it gives labels beyond the named classes.

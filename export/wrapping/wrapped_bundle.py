@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,10 +11,18 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from catseye.capture.geometry import Image
+from catseye.capture.geometry import ColorMatrix
 from catseye.capture.rendering import synth
 from catseye.errors import CatseyeError, UsageError
+from catseye.export.calibration_frames import calibration_inputs
+from catseye.export.gate import Budget
 from catseye.export.golden import golden_inputs, proof_fragment
+from catseye.export.held_out import HeldOut, read_held_out
+from catseye.export.lower_precisions import lower_precisions
+from catseye.export.onnx_export import ExportedGraph
+from catseye.export.parity import reference_frames
+from catseye.export.precision_gate import open_gate
+from catseye.export.precisions import require_precisions
 from catseye.export.proven_bundle import PROOF_FRAMES, require_bundle_options, write_proven_bundle
 from catseye.export.wrapping.class_map import ClassMap, class_names, map_classes
 from catseye.export.wrapping.composition import DENSE_OUTPUTS, WrappedGraph, compose_graph
@@ -24,15 +32,16 @@ from catseye.export.wrapping.reference import Found, golden_of, run_original
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import (
     Bundle,
+    Colour,
     Manifest,
     Network,
     Provenance,
     Tolerances,
 )
 from catseye.runtime.distance import CUES
-from catseye.runtime.engines.base import INPUT_NAME, EngineOutput
+from catseye.runtime.engines.base import EngineOutput, InputLayout, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
-from catseye.runtime.network_input import frame_count
+from catseye.runtime.network_input import first_frames, frame_count, in_batches
 from catseye.runtime.proof import Check, above_cut, compare_outputs, replay
 from catseye.version import __version__
 
@@ -48,12 +57,20 @@ def wrap(
     classes: str | Path | None = None,
     keep: Sequence[str] = (),
     rename: Mapping[str, str] | None = None,
+    precisions: Sequence[str] = ("fp32",),
+    calibration: Sequence[str | Path] = (),
+    float_nodes: Collection[str] = (),
     top_k: int | None = None,
     nms_iou: float | None = None,
     score_threshold: float = 0.3,
     width: int | None = None,
     height: int | None = None,
+    input: InputLayout = "rgb8",
+    matrix: ColorMatrix = "bt709",
+    full_range: bool = False,
     videos: Sequence[str | Path] = (),
+    held_out: HeldOut | None = None,
+    budget: Budget | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Bundle:
@@ -66,12 +83,18 @@ def wrap(
         classes: file with its class names, one a line; None takes those in its metadata.
         keep: classes that the bundle has; none named keeps all.
         rename: new names by old; classes of one new name become one, scored by the best of them.
+        precisions, calibration, float_nodes: as of ``export``, for a model in float32. Nodes of the model
+            have its own names below ``model/``.
         top_k: detections a frame; None takes 300 where doubles are among them, else 100.
         nms_iou: overlap over which two detections are one object; None takes the authors'.
         score_threshold: score from which a detection is worth showing.
         width, height: of the network's input in pixels, where the file leaves them open.
-        videos: footage whose frames become the proof's inputs; without it a rendered road with vehicles.
-        seed: of that road.
+        input, matrix, full_range: how frames enter the graph, as of ``export``.
+        videos: footage whose frames become the proof's inputs; those of ``calibration`` do where there is
+            none, or else a rendered road with vehicles.
+        held_out: labelled stills on which each precision is held to ``budget``, as in ``export``.
+        budget: what a precision may lose; by default as ``Budget`` says.
+        seed: of that road, and of the choice of frames.
         progress: told of each step.
 
     Raises:
@@ -79,8 +102,11 @@ def wrap(
         InputError: model, names or a video cannot be read, or the model uses what no bundle may hold.
         CatseyeError: the wrapped graph differs from the original, or finds nothing to prove it by.
     """
-    out, steps = Path(out), 4
-    require_bundle_options(out, top_k=top_k, score_threshold=score_threshold, videos=videos)
+    out, steps = Path(out), 5
+    require_bundle_options(out, top_k=top_k, score_threshold=score_threshold, videos=videos, input=input)
+    wanted = require_precisions(precisions, calibrated=bool(calibration))
+    if held_out is not None and (held_out.labels is None or held_out.dataset is not None):
+        raise UsageError("a wrapped detector gives boxes only: hold it to labels, not to a dataset")
     if nms_iou is not None and not 0 < nms_iou < 1:
         raise UsageError(f"nms_iou is {nms_iou}: give a share between 0 and 1")
     family = decoder_named(decoder)
@@ -88,21 +114,34 @@ def wrap(
         raise UsageError(f"nms_iou is {nms_iou}: {decoder} gives each object once, leave it out")
     progress("reading the model", 0, steps)
     original = read_original(Path(model), width=width, height=height)
+    if len(wanted) > 1 and not original.is_single:
+        raise UsageError(f"{original.path} is not in float32: export it so, or leave --precisions at fp32")
     size = {"width": original.width, "height": original.height}
     layout = layout_of(family, original.outputs, subject=str(original.path), **size)
     names = class_names(classes, original.metadata, count=layout.classes, subject=original.path)
     class_map = map_classes(names, keep=keep, rename=rename or {})
     progress("wrapping it", 1, steps)
-    wanted = top_k or (_WITHOUT if family.nms_iou is None else _WITH_DOUBLES)
-    graph = compose_graph(original, family, layout, class_map, top_k=wanted)
+    most = top_k or (_WITHOUT if family.nms_iou is None else _WITH_DOUBLES)
+    colour = Colour(matrix=matrix, full_range=full_range) if input == "nv12" else None
+    network = Network(
+        width=original.width,
+        height=original.height,
+        batch=1,
+        input=input,
+        colour=colour,
+        fit=family.fit,
+    )
+    graph = compose_graph(original, family, layout, class_map, network=network, top_k=most)
     progress("proving parity", 2, steps)
-    network = Network(width=original.width, height=original.height, batch=1, fit=family.fit)
-    frames = _proof_frames(videos, network, seed=seed)
-    found = run_original(original, family, layout, class_map, frames)
+    seen = calibration_inputs(calibration, network, seed=seed) if calibration else None
+    if seen is not None and frame_count(seen) >= PROOF_FRAMES and not videos:
+        inputs = first_frames(seen, PROOF_FRAMES)
+    else:
+        inputs = _proof_inputs(videos, network, seed=seed)
+    found = run_original(original, family, layout, class_map, reference_frames(inputs, network.colour))
     golden = golden_of(found, top_k=graph.top_k, **size)
     tolerances = Tolerances()
-    checks = prove_wrapped(found, golden, graph, frames, dense=layout.in_place, tolerances=tolerances)
-    progress("signing", 3, steps)
+    checks = prove_wrapped(found, golden, graph, inputs, dense=layout.in_place, tolerances=tolerances)
     fragment = proof_fragment(network)
     manifest = Manifest(
         name=out.stem,
@@ -115,7 +154,7 @@ def wrap(
         cues=tuple(name for name in CUES if name != "depth"),
         nms_iou=nms_iou or family.nms_iou or _doubles_of_merging(layout, class_map),
         score_threshold=score_threshold,
-        proof_frames=len(frames),
+        proof_frames=frame_count(inputs),
         fragment_frames=frame_count(fragment[1]),
         tolerances=tolerances,
         provenance=Provenance(
@@ -135,15 +174,31 @@ def wrap(
         "schema_version": "1.0",
         "reference": f"the original in onnxruntime {onnxruntime.__version__}, decoded in numpy",
         "engine": f"onnxruntime {onnxruntime.__version__}",
-        "frames": len(frames),
+        "frames": frame_count(inputs),
         "detections": detections,
         "checks": [asdict(check) for check in checks],
     }
+    progress("converting", 3, steps)
+    gate = None
+    if held_out is not None:
+        held_out_frames = read_held_out(held_out, manifest, progress=progress)
+        gate = open_gate(graph.deployed, manifest, held_out_frames, budget or Budget(), progress=progress)
+    made = lower_precisions(
+        ExportedGraph(graph.deployed, graph.with_dense, DENSE_OUTPUTS),
+        wanted,
+        seen=inputs if seen is None else seen,
+        proof=(inputs, golden),
+        manifest=manifest,
+        float_nodes=float_nodes,
+        gate=gate,
+        progress=progress,
+    )
+    progress("signing", 4, steps)
     bundle = write_proven_bundle(
         out,
         manifest,
-        graphs={"fp32": graph.deployed},
-        inputs={INPUT_NAME: frames},
+        made=made,
+        inputs=inputs,
         fragment=fragment,
         golden=golden,
         parity=parity,
@@ -152,9 +207,9 @@ def wrap(
     return bundle
 
 
-def _proof_frames(videos: Sequence[str | Path], network: Network, *, seed: int) -> Image:
-    """Frames (F, height, width, 3) uint8 from the videos, or of a rendered road each: noise shows a detector
-    nothing, and a proof of scores near zero would let a fault pass."""
+def _proof_inputs(videos: Sequence[str | Path], network: Network, *, seed: int) -> Inputs:
+    """Frames from the videos, or of a rendered road each: noise shows a detector nothing, and a proof of
+    scores near zero would let a fault pass."""
     with tempfile.TemporaryDirectory() as folder:
         if not videos:
             world = synth(
@@ -168,7 +223,7 @@ def _proof_frames(videos: Sequence[str | Path], network: Network, *, seed: int) 
             )
             videos = sorted(world.glob("*.mp4"))
         paths = [Path(video) for video in videos]
-        return golden_inputs(paths, network, count=PROOF_FRAMES, seed=seed)[INPUT_NAME]
+        return golden_inputs(paths, network, count=PROOF_FRAMES, seed=seed)
 
 
 def _doubles_of_merging(layout: Layout, class_map: ClassMap) -> float | None:
@@ -182,7 +237,7 @@ def prove_wrapped(
     found: Sequence[Found],
     golden: EngineOutput,
     graph: WrappedGraph,
-    frames: Image,
+    inputs: Inputs,
     *,
     dense: bool,
     tolerances: Tolerances,
@@ -192,8 +247,8 @@ def prove_wrapped(
     Raises:
         CatseyeError: a figure is beyond its limit.
     """
-    checks = list(_dense_checks(found, graph, frames, tolerances)) if dense else []
-    replayed = replay(OnnxRuntimeEngine(graph.deployed), {INPUT_NAME: frames}, batch=1)
+    checks = list(_dense_checks(found, graph, inputs, tolerances)) if dense else []
+    replayed = replay(OnnxRuntimeEngine(graph.deployed), inputs, batch=1)
     checks += compare_outputs(golden, replayed, tolerances)
     for check in checks:
         if not check:
@@ -205,12 +260,12 @@ def prove_wrapped(
 
 
 def _dense_checks(
-    found: Sequence[Found], graph: WrappedGraph, frames: Image, tolerances: Tolerances
+    found: Sequence[Found], graph: WrappedGraph, inputs: Inputs, tolerances: Tolerances
 ) -> Iterator[Check]:
-    height, width = frames.shape[1:3]
+    height, width = next(iter(inputs.values())).shape[1:3]
     limit = np.array([width, height] * 2, dtype=np.float32)
     session = make_session(graph.with_dense)
-    runs = [run_session(session, {INPUT_NAME: frame[None]}) for frame in frames]
+    runs = [run_session(session, frame) for frame, _ in in_batches(inputs, 1)]
     boxes, scores = (np.concatenate([run[name] for run in runs]) for name in DENSE_OUTPUTS)
     pairs = {
         "dense_boxes": (np.stack([each.boxes for each in found]).clip(0, limit), boxes.clip(0, limit)),

@@ -11,7 +11,9 @@ installed. CPU time is a ratio to that of the float32 graph, measured in turns o
 
 - *onnxruntime* as it comes: ``quantize_static`` with no options. *onnxruntime, for TensorRT*: symmetric, per
   channel, float biases.
-- *ModelOpt*: ``quantize`` with each of its calibration methods, what is not int8 left in float32.
+- *ModelOpt*: ``quantize`` with each of its calibration methods, what is not int8 left in float32. As it comes
+  it quantises the differences and sums of box decoding and what goes into TopK; *heads and decoding float*
+  excludes the last layers, what decodes and what prepares the input, by name.
 - *Ultralytics ONNX*: its own ``onnx_int8_quantize``. *Ultralytics engine*: what its exporter does for
   TensorRT 11: ModelOpt by largest magnitude and half precision elsewhere, its pattern for head layers given
   as the names that it stands for here. For TensorRT 10 it calibrates inside the builder, which takes a GPU,
@@ -27,7 +29,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +60,8 @@ TOOLS = {
     "onnxruntime, for TensorRT": "onnxruntime-tensorrt",
     "ModelOpt, max": "modelopt-max",
     "ModelOpt, entropy": "modelopt-entropy",
+    "ModelOpt, max, heads and decoding float": "modelopt-max-float",
+    "ModelOpt, entropy, heads and decoding float": "modelopt-entropy-float",
     "Ultralytics ONNX": "ultralytics-onnx",
     "Ultralytics engine": "ultralytics-engine",
 }
@@ -88,6 +92,7 @@ def main() -> int:
     source.add_argument("--bundle", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tools", type=Path, required=True)
+    parser.add_argument("--tool", choices=TOOLS, action="append", help="of all; repeatable")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with TemporaryDirectory() as scratch, training_stills(options.data) as train:
@@ -103,7 +108,9 @@ def main() -> int:
                 bundle.graph("fp32"), "int8", Ranges(bundle.graph("fp32"), {INPUT_NAME: frames}, batch=1)
             ),
         }
-        graphs |= peers(bundle, frames, folder=Path(scratch), tools=options.tools)
+        graphs |= peers(
+            bundle, frames, folder=Path(scratch), tools=options.tools, names=options.tool or TOOLS
+        )
         rows = list(measured(bundle, graphs, frames, Stills.of(options.data, "test")))
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
@@ -114,17 +121,24 @@ def main() -> int:
     return 0 if ours.plan == "compiles" and ours.figures[0] >= max(compiled) - BOUND else 1
 
 
-def peers(bundle: Bundle, frames: Image, *, folder: Path, tools: Path) -> dict[str, bytes | str]:
+def peers(
+    bundle: Bundle, frames: Image, *, folder: Path, tools: Path, names: Iterable[str]
+) -> dict[str, bytes | str]:
     """Each tool's graph, or in one line why it made none."""
     graph, recorded = folder / "fp32.onnx", folder / "frames.npy"
     graph.write_bytes(bundle.graph("fp32"))
     np.save(recorded, frames)
-    heads = sorted(GraphIndex(inferred(onnx.load(graph))).predictors())
+    index = GraphIndex(inferred(onnx.load(graph)))
+    heads, around = sorted(index.predictors()), sorted(index.prologue() | index.epilogue())
     made: dict[str, bytes | str] = {}
-    for name, tool in TOOLS.items():
+    for name in names:
+        tool = TOOLS[name]
         out = folder / f"{tool}.onnx"
         told = subprocess.run(
-            [tools, _TOOL, tool, graph, recorded, out, *heads], capture_output=True, text=True, check=False
+            [tools, _TOOL, tool, graph, recorded, out, *heads, "--", *around],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         last = ([line for line in told.stderr.splitlines() if line.strip()] or ["it says nothing"])[-1]
         made[name] = out.read_bytes() if told.returncode == 0 and out.exists() else last

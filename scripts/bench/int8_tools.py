@@ -1,6 +1,6 @@
 """Other tools' int8 of an ONNX file, for ``int8_peers.py``, which runs this in those tools' environment.
 
-python int8_tools.py TOOL GRAPH.onnx FRAMES.npy OUT.onnx [HEAD_LAYER…]
+python int8_tools.py TOOL GRAPH.onnx FRAMES.npy OUT.onnx [HEAD_LAYER…] -- [NODE_AROUND…]
 """
 
 from __future__ import annotations
@@ -67,12 +67,17 @@ def ultralytics_onnx(graph: str, frames: Frames, out: str) -> None:
 
 
 def main() -> None:
-    tool, graph, recorded, out, *heads = sys.argv[1:]
+    tool, graph, recorded, out, *nodes = sys.argv[1:]
+    heads, around = nodes[: nodes.index("--")], nodes[nodes.index("--") + 1 :]
     frames = np.load(recorded)
     if tool == "onnxruntime":
         onnxruntime_static(graph, frames, out)
     elif tool == "onnxruntime-tensorrt":
         onnxruntime_for_tensorrt(graph, frames, out)
+    elif tool in {"modelopt-max-float", "modelopt-entropy-float"}:
+        method = tool.split("-")[1]
+        excluded = heads + around
+        modelopt(graph, frames, out, method=method, high_precision_dtype="fp32", nodes_to_exclude=excluded)
     elif tool.startswith("modelopt-"):
         modelopt(graph, frames, out, method=tool.removeprefix("modelopt-"), high_precision_dtype="fp32")
     elif tool == "ultralytics-onnx":

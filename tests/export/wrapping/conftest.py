@@ -138,6 +138,47 @@ def write(tmp_path: Path) -> Write:
     return written
 
 
+def convolutions() -> onnx.ModelProto:
+    """A detector of YOLOX's layout made of convolutions; all nodes but one have no name."""
+    draw = np.random.default_rng(3)
+    nodes, weights, rows = [], [], []
+
+    def node(operator: str, *inputs: str, name: str = "", **attributes: object) -> str:
+        output = f"{operator}:{len(nodes)}"
+        nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
+        return output
+
+    def constant(values: object, dtype: object = np.float32) -> str:
+        weights.append(numpy_helper.from_array(np.asarray(values, dtype), f"weight:{len(weights)}"))
+        return weights[-1].name
+
+    def convolve(maps: str, *, to: int, step: int, scale: float, name: str = "") -> str:
+        given = 3 if maps == "images" else 8
+        kernel = constant(scale * draw.standard_normal((to, given, step, step)))
+        bias = constant(draw.uniform(-0.5, 0.5, to))
+        return node("Conv", maps, kernel, bias, name=name, strides=[step, step])
+
+    maps = "images"
+    for step, scale in ((8, 1e-3), (2, 0.3), (2, 0.3)):
+        before = convolve(maps, to=8, step=step, scale=scale, name="stem" if step == 8 else "")
+        maps = node("Mul", before, node("Sigmoid", before))
+        found = convolve(maps, to=5 + len(NAMES), step=1, scale=0.5)
+        rows.append(node("Reshape", found, constant([1, 5 + len(NAMES), -1], np.int64)))
+    flat = node("Transpose", node("Concat", *rows, axis=2), perm=[0, 2, 1])
+    part = {at: constant([at], np.int64) for at in (0, 4, 5 + len(NAMES), 2)}
+    boxes = node("Slice", flat, part[0], part[4], part[2])
+    scores = node("Sigmoid", node("Slice", flat, part[4], part[5 + len(NAMES)], part[2]))
+    nodes.append(helper.make_node("Concat", [boxes, scores], ["output"], axis=2))
+    graph = helper.make_graph(
+        nodes,
+        "convolutions",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, HEIGHT, WIDTH))],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, (1, CELLS, 5 + len(NAMES)))],
+        weights,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+
+
 @pytest.fixture(scope="session")
 def proof_videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Four of one frame, each of another colour."""

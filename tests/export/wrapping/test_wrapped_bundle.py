@@ -23,7 +23,8 @@ from catseye.export.wrapping.layouts import DECODERS, Decoder, layout_of
 from catseye.export.wrapping.original import read_original
 from catseye.export.wrapping.reference import golden_of, run_original
 from catseye.export.wrapping.wrapped_bundle import prove_wrapped
-from catseye.runtime.bundle import PARITY, Tolerances
+from catseye.runtime.bundle import PARITY, Network, Tolerances
+from catseye.runtime.engines.base import INPUT_NAME
 from catseye.runtime.pipeline import track_video
 from catseye.runtime.verification import golden_inputs, verify
 
@@ -158,12 +159,13 @@ def prove(
     layout = layout_of(family, original.outputs, width=WIDTH, height=HEIGHT, subject="x")
     right = map_classes(NAMES, keep=("person", "car"), rename={})
     kept = map_classes(names, keep=("person", "car"), rename={})
-    graph = compose_graph(original, graph_of(family), layout, kept, top_k=15)
+    network = Network(width=WIDTH, height=HEIGHT, batch=1)
+    graph = compose_graph(original, graph_of(family), layout, kept, network=network, top_k=15)
     frames = np.stack([next(iter(VideoFile(video).frames())).planes.y for video in videos])
     rgb = np.stack([frames, frames // 2, 255 - frames], axis=-1)
     found = run_original(original, family, layout, right, rgb)
     golden = golden_of(found, top_k=graph.top_k, width=WIDTH, height=HEIGHT)
-    prove_wrapped(found, golden, graph, rgb, dense=layout.in_place, tolerances=Tolerances())
+    prove_wrapped(found, golden, graph, {INPUT_NAME: rgb}, dense=layout.in_place, tolerances=Tolerances())
 
 
 def test_classes_are_kept_and_merged(write: Write, proof_videos: list[Path], tmp_path: Path) -> None:
