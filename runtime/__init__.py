@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from catseye.runtime.benchmark import BenchReport, bench
     from catseye.runtime.bundle import Bundle, open_bundle
     from catseye.runtime.engines.load import load_engine
-    from catseye.runtime.pipeline import RunSummary
+    from catseye.runtime.stream_summary import RunSummary
     from catseye.runtime.tracker import Tracker, Tracks
     from catseye.runtime.verification import VerifyReport, verify
     from catseye.runtime.video_run import run
@@ -35,7 +35,7 @@ __getattr__ = lazily(
     {
         "BenchReport": "benchmark",
         "Bundle": "bundle",
-        "RunSummary": "pipeline",
+        "RunSummary": "stream_summary",
         "Tracker": "tracker",
         "Tracks": "tracker",
         "VerifyReport": "verification",

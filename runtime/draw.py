@@ -18,6 +18,7 @@ from catseye.capture.geometry import Image, Planes, rgb_from_yuv
 from catseye.runtime.results import FrameResult
 
 _TRAIL_S = 1.5
+_SOON_S = 3.0
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN = 0.61803398875
 _DARK, _LIGHT, _NEUTRAL = 24, 235, 128
@@ -69,10 +70,14 @@ class Annotator:
 
 
 def label(result: FrameResult, row: int) -> str:
-    """What is written above a box: class, id and, where known, metres."""
-    tracks, metres = result.tracks, float(result.distances.metres[row])
-    name = f"{result.classes[tracks.classes[row]]} {tracks.ids[row]}"
-    return f"{name}  {metres:.0f} m" if np.isfinite(metres) else name
+    """What is written above a box: class, id and, where known, metres; and seconds to contact where few."""
+    tracks, distances = result.tracks, result.distances
+    words = [f"{result.classes[tracks.classes[row]]} {tracks.ids[row]}"]
+    if np.isfinite(distances.metres[row]):
+        words.append(f"{distances.metres[row]:.0f} m")
+    if distances.contact_s is not None and distances.contact_s[row] < _SOON_S:
+        words.append(f"in {distances.contact_s[row]:.1f} s")
+    return "  ".join(words)
 
 
 def id_colour(id_: int, planes: Planes) -> Colour:

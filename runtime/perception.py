@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
@@ -19,6 +19,8 @@ from catseye.runtime.distance import Ranger
 from catseye.runtime.engines.base import Engine, EngineOutput, Inputs, OverlappingEngine
 from catseye.runtime.network_input import filled, network_input, stacked
 from catseye.runtime.results import FrameResult
+from catseye.runtime.sources.base import SourceFrame
+from catseye.runtime.sources.files import from_file
 from catseye.runtime.suppression import chosen
 from catseye.runtime.tracker import Tracker
 
@@ -32,16 +34,21 @@ _WEAK = 0.25
 
 @dataclass(frozen=True)
 class Prepared:
-    """A decoded frame, what the graph takes of it, and when it was decoded, by ``perf_counter``."""
+    """A frame as its source gave it, what the graph takes of it, and the number of its stream."""
 
-    frame: Frame
+    source: SourceFrame
     inputs: Inputs
-    decoded_s: float
+    stream: int = 0
+
+    @property
+    def frame(self) -> Frame:
+        return self.source.frame
 
 
-def prepare(frame: Frame, manifest: Manifest) -> Prepared:
-    decoded_s = time.perf_counter()
-    return Prepared(frame, network_input(frame.planes, manifest.network), decoded_s)
+def prepare(frame: SourceFrame | Frame, manifest: Manifest, *, stream: int = 0) -> Prepared:
+    """Resize and convert a frame. One that no source has given counts as arriving now."""
+    source = from_file(frame) if isinstance(frame, Frame) else frame
+    return Prepared(source, network_input(source.frame.planes, manifest.network), stream)
 
 
 def infer(engine: Engine, manifest: Manifest, group: Sequence[Prepared]) -> EngineOutput:
@@ -50,11 +57,19 @@ def infer(engine: Engine, manifest: Manifest, group: Sequence[Prepared]) -> Engi
 
 
 def inferred(
-    engine: Engine, manifest: Manifest, groups: Iterable[Sequence[Prepared]]
+    engine: Engine,
+    manifest: Manifest,
+    groups: Iterable[Sequence[Prepared]],
+    *,
+    ready: Callable[[], bool] = lambda: True,
 ) -> Generator[tuple[Sequence[Prepared], EngineOutput], None, None]:
     """Each group of frames with its outputs; see ``infer``.
 
     An engine that can overlap calls works on the next group while whoever iterates is busy with this one.
+
+    Args:
+        ready: whether to wait for the next group before this one's outputs are given. Of a live stream it
+            may be long in coming.
     """
     if not isinstance(engine, OverlappingEngine):
         for group in groups:
@@ -67,6 +82,9 @@ def inferred(
             before, under_way = under_way, (group, number)
             if before is not None:
                 yield before[0], engine.finish(before[1])
+            if not ready():
+                now, under_way = under_way, None
+                yield now[0], engine.finish(now[1])
         if under_way is not None:
             last, under_way = under_way, None
             yield last[0], engine.finish(last[1])
@@ -89,15 +107,18 @@ def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
 class Perception:
     """Tracks and distances of one stream, from the engine's output of each frame.
 
+    Tracking begins anew, and ids go on, with each epoch of the source and each change of its picture size.
+
     Args:
         manifest: of the bundle that the engine runs.
         stream: name for the results.
-        width, height: of the source frames in pixels.
         calibration: of the camera, or None.
         threshold: score from which a detection counts as sure of itself.
+        camera_motion: whether tracks are moved as the camera turns, see ``Tracker``.
 
-    Raises:
-        InputError: the calibration is of a camera with another aspect.
+    Attributes:
+        epochs: times that tracking has begun.
+        last_id: the highest id given so far.
     """
 
     def __init__(
@@ -105,44 +126,54 @@ class Perception:
         manifest: Manifest,
         *,
         stream: str,
-        width: int,
-        height: int,
         calibration: Calibration | None,
         threshold: float,
+        camera_motion: bool = False,
     ) -> None:
-        self._manifest, self._stream = manifest, stream
-        self._box: Letterbox = manifest.network.letterbox(width, height)
-        if calibration is not None:
-            _check_aspect(calibration, width, height)
+        self._manifest, self._stream, self._calibration = manifest, stream, calibration
         self._hash = calibration.content_hash if calibration is not None else None
+        self._threshold, self._weak = threshold, _WEAK * threshold
+        self._camera_motion = camera_motion
+        self._course: tuple[int, int, int] | None = None
+        self.epochs = self.last_id = 0
+
+    def begin_anew(self) -> None:
+        """Let all tracks end before the next frame."""
+        self._course = None
+
+    def _begin(self, width: int, height: int) -> None:
+        """Begin tracking in frames of this size."""
+        if self._calibration is not None:
+            _check_aspect(self._calibration, width, height)
+        self._box: Letterbox = self._manifest.network.letterbox(width, height)
         self._ranger = Ranger(
-            depth=manifest.depth,
-            calibration=calibration,
+            depth=self._manifest.depth,
+            calibration=self._calibration,
             box=self._box,
-            shapes=manifest.shapes(),
-            cues=manifest.cues,
+            shapes=self._manifest.shapes(),
+            cues=self._manifest.cues,
         )
-        self._weak = _WEAK * threshold
         self._tracker = Tracker(
-            high_threshold=threshold,
-            start_threshold=min(1.0, _SURE * threshold),
+            high_threshold=self._threshold,
+            start_threshold=min(1.0, _SURE * self._threshold),
             low_threshold=self._weak,
+            camera_motion=self._camera_motion,
         )
+        self._ids_before = self.last_id
+        self.epochs += 1
 
     def see(self, item: Prepared, output: EngineOutput, row: int) -> FrameResult:
         """Take the next frame, which is ``row`` of the engine's output.
 
         Raises:
-            InputError: the stream's picture size has changed.
+            InputError: the calibration is of a camera with another aspect.
         """
-        frame = item.frame
-        size = (frame.planes.width, frame.planes.height)
-        if size != (self._box.source_width, self._box.source_height):
-            raise InputError(
-                self._stream,
-                f"changes its picture size at frame {frame.index} to {size[0]}x{size[1]}",
-                "cut it there",
-            )
+        frame, source = item.frame, item.source
+        size = (source.width, source.height)
+        course = (source.epoch, *size)
+        if course != self._course:
+            self._begin(*size)
+            self._course = course
         slots = chosen(
             output.boxes[row],
             output.scores[row],
@@ -150,20 +181,26 @@ class Perception:
             least=self._weak,
             nms_iou=self._manifest.nms_iou,
         )
+        found = self._box.boxes_to_source(output.boxes[row][slots])
         tracks = self._tracker.update(
-            self._box.boxes_to_source(output.boxes[row][slots]),
+            found,
             output.scores[row][slots],
             output.classes[row][slots],
             time_s=frame.time_s,
             embeddings=None if output.embeddings is None else output.embeddings[row][slots],
+            frame=frame.planes.y,
+            frame_width=size[0],
         )
         inside = np.clip(tracks.boxes_xyxy, 0, np.array(size * 2, dtype=np.float32))
-        tracks = replace(tracks, boxes_xyxy=inside)
+        tracks = replace(tracks, ids=tracks.ids + self._ids_before, boxes_xyxy=inside)
+        self.last_id = max(self.last_id, int(tracks.ids.max(initial=0)))
         distances = self._ranger.measure(
             None if output.depth is None else output.depth[row],
-            self._box.boxes_to_network(inside),
+            # As detected: the tracker's filtered box lags behind what is near and fast.
+            self._box.boxes_to_network(found[tracks.detection_index]),
             tracks.classes,
             time_s=frame.time_s,
+            ids=tracks.ids,
         )
         return FrameResult(
             stream=self._stream,
@@ -172,11 +209,14 @@ class Perception:
             time_base=frame.time_base,
             width=size[0],
             height=size[1],
-            output_age_s=time.perf_counter() - item.decoded_s,
+            output_age_s=time.perf_counter() - source.arrived_s,
             classes=self._manifest.classes,
             tracks=tracks,
             distances=distances,
             calibration=self._hash,
+            epoch=self.epochs - 1,
+            captured_utc_ns=source.captured_utc_ns,
+            clock=source.clock,
         )
 
 

@@ -1,77 +1,120 @@
-"""A video file through decoding, inference, tracking and output, each beside the others.
+"""Streams through decoding, inference, tracking and output, each beside the others.
 
-Decoding and resizing run in a thread ahead of inference, what is done with the results in a thread behind it.
-Queues are short, so that memory does not grow and no result is older than a few frames. A file is processed
-whole: the decoder waits for inference, and inference for the output.
+    decoder of each stream ─▶ Intake ─▶ resizing ─▶ engine ─▶ tracking and outputs
+
+Each arrow crosses from thread to thread, and no more than a few frames wait at it. A file is taken whole: its
+decoder waits for the engine, and the engine for the outputs. The decoder of a live stream waits for nobody,
+since frames are predicted from those before: the newest frame decoded waits for the engine, and one that it
+replaces is dropped before anything else is done with it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import islice
-from time import perf_counter
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from types import MappingProxyType
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.sources import Frame, VideoFile
-from catseye.errors import CatseyeError, InputError
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import Manifest
-from catseye.runtime.engines.base import Engine
-from catseye.runtime.latency import Latency
-from catseye.runtime.perception import Perception, Prepared, grouped, inferred, prepare
+from catseye.runtime.engines.base import Engine, EngineOutput
+from catseye.runtime.intake import Intake
+from catseye.runtime.perception import Prepared, inferred
 from catseye.runtime.results import FrameResult
+from catseye.runtime.sources.base import Source
+from catseye.runtime.sources.files import FileSource
+from catseye.runtime.stream import Stream
+from catseye.runtime.stream_summary import StreamSummary
 from catseye.runtime.threads import ahead, behind
 
 _log = logging.getLogger(__name__)
 
-_QUEUE = 4
-_AGES_KEPT = 100_000
+_OUTPUT_QUEUE = 2
+_STOP_WITHIN_S = 0.1
+_STATUS_EVERY_S = 1.0
 
 Sink = Callable[[Frame, FrameResult], None]
-"""Takes each frame with its result, in order, in the output's thread."""
+"""Takes each frame with its result, those of a stream in their order, in the output's thread."""
+
+OnStatus = Callable[[Sequence[StreamSummary]], None]
+"""Told how all streams fare, in a thread of its own."""
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """What became of a stream; ``frames_in == processed + dropped``.
+def track_streams(
+    engine: Engine,
+    manifest: Manifest,
+    sources: Sequence[Source],
+    *,
+    calibrations: Mapping[str, Calibration] = MappingProxyType({}),
+    threshold: float,
+    camera_motion: bool = False,
+    sinks: Sequence[Sink] = (),
+    stop: threading.Event | None = None,
+    limit: int | None = None,
+    on_status: OnStatus | None = None,
+    progress: Progress = silent,
+) -> list[StreamSummary]:
+    """Track what is in several streams at the same time, with one engine for all.
 
     Args:
-        frames_in: frames decoded.
-        processed: frames whose result every output has taken.
-        dropped: frames left out, since their time does not lie after the frame before.
-        corrupt_packets: packets that could not be decoded and gave no frame.
-        tracks: ids given.
-        seconds: from the first packet to the last output.
-        output_age: from a frame's decoding to its result, waiting in queues included; of the last 100,000.
+        engine: runs the graph that ``manifest`` describes. Its batches are filled from all streams.
+        sources: each is closed at the end, and its frames are taken once.
+        calibrations: of the cameras by the sources' names, for distances in metres.
+        threshold: score from which a detection counts as sure of itself.
+        camera_motion: whether tracks are moved as the camera turns, see ``Tracker``.
+        sinks: what takes the results.
+        stop: ends all streams; what has been decoded until then is still put out.
+        limit: frames of each stream after which it ends; None takes all.
+        on_status: told every second.
+        progress: told how far each file is, in milliseconds.
+
+    Returns:
+        A summary of each source. A stream that a fault has ended tells so in its ``error``.
+
+    Raises:
+        Exception: that of the first stream, where a fault has ended every one; or whatever engine or sink
+            raise, once all threads have ended.
     """
+    intake = Intake([source.live for source in sources])
+    streams = [
+        Stream(
+            source,
+            number=number,
+            intake=intake,
+            manifest=manifest,
+            calibration=calibrations.get(source.name),
+            threshold=threshold,
+            camera_motion=camera_motion,
+            limit=limit,
+        )
+        for number, source in enumerate(sources)
+    ]
 
-    frames_in: int
-    processed: int
-    dropped: int
-    corrupt_packets: int
-    tracks: int
-    seconds: float
-    output_age: Latency | None
+    def put_out(done: tuple[Sequence[Prepared], EngineOutput]) -> None:
+        group, output = done
+        for row, item in enumerate(group):
+            stream = streams[item.stream]
+            result = stream.see(item, output, row)
+            if result is None:
+                continue
+            for sink in sinks:
+                sink(item.frame, result)
+            stream.count(result)
+            if isinstance(stream.source, FileSource):
+                progress("run" if len(sources) == 1 else result.stream, *stream.source.position(item.frame))
 
-    @property
-    def fps(self) -> float:
-        """Frames processed a second."""
-        return self.processed / self.seconds if self.seconds > 0 else 0.0
-
-
-@dataclass
-class Account:
-    """Counted where it happens: frames in and dropped by the decoder's thread, the rest by whoever takes."""
-
-    frames_in: int = 0
-    processed: int = 0
-    dropped: int = 0
-    tracks: int = 0
-    ages_s: deque[float] = field(default_factory=lambda: deque(maxlen=_AGES_KEPT))
+    with _decoding(streams, intake), _watching(streams, stop, on_status):
+        outputs = _outputs(engine, manifest, streams, intake)
+        with closing(outputs), behind(put_out, depth=_OUTPUT_QUEUE, name="output") as hand_over:
+            for done in outputs:
+                hand_over(done)
+    errors = [stream.error for stream in streams if stream.error is not None]
+    if errors and len(errors) == len(streams):
+        raise errors[0]
+    return [stream.checked_summary() for stream in streams]
 
 
 def track_video(
@@ -84,59 +127,25 @@ def track_video(
     sinks: Sequence[Sink] = (),
     limit: int | None = None,
     progress: Progress = silent,
-) -> RunSummary:
-    """Track what is in a video file.
-
-    Args:
-        engine: runs the graph that ``manifest`` describes.
-        file: read from where it stands to its end; it stays open.
-        calibration: of the camera, for distances in metres.
-        threshold: score from which a detection counts as sure of itself.
-        sinks: what takes the results.
-        limit: frames after which to stop; None takes all.
+) -> StreamSummary:
+    """``track_streams`` of one video file, which is read from where it stands to its end, and then closed.
 
     Raises:
-        InputError: there is no frame, the calibration does not fit, or the picture size changes.
+        InputError: there is no frame, or the calibration does not fit.
         Exception: whatever engine or sink raise, once all threads have ended.
     """
-    began = perf_counter()
-    account = Account()
-
-    def put_out(done: tuple[Frame, FrameResult]) -> None:
-        frame, result = done
-        for sink in sinks:
-            sink(frame, result)
-        account.processed += 1
-        account.ages_s.append(result.output_age_s)
-
-    results = tracked_frames(
+    source = FileSource(file)
+    (summary,) = track_streams(
         engine,
         manifest,
-        file,
-        calibration=calibration,
+        [source],
+        calibrations={} if calibration is None else {source.name: calibration},
         threshold=threshold,
-        account=account,
+        sinks=sinks,
         limit=limit,
         progress=progress,
     )
-    with closing(results), behind(put_out, depth=_QUEUE, name="output") as hand_over:
-        for done in results:
-            account.tracks = max(account.tracks, int(done[1].tracks.ids.max(initial=0)))
-            hand_over(done)
-    if account.frames_in != account.processed + account.dropped:
-        raise CatseyeError(
-            f"{file.path}: {account.frames_in} frames came in, {account.processed} were processed and "
-            f"{account.dropped} dropped, which does not add up; report this"
-        )
-    return RunSummary(
-        frames_in=account.frames_in,
-        processed=account.processed,
-        dropped=account.dropped,
-        corrupt_packets=file.corrupt_packets,
-        tracks=account.tracks,
-        seconds=perf_counter() - began,
-        output_age=Latency.of(account.ages_s),
-    )
+    return summary
 
 
 def tracked_frames(
@@ -146,58 +155,97 @@ def tracked_frames(
     *,
     calibration: Calibration | None = None,
     threshold: float,
-    account: Account | None = None,
     limit: int | None = None,
     progress: Progress = silent,
 ) -> Generator[tuple[Frame, FrameResult], None, None]:
     """Each frame of a video file with its result, as they are asked for; see ``track_video``.
 
-    A thread decodes ahead, which ends when the generator is closed. ``account`` counts the frames.
+    Threads decode and resize ahead, and end when the generator is closed.
 
     Raises:
-        InputError: there is no frame, the calibration does not fit, or the picture size changes.
+        InputError: there is no frame, or the calibration does not fit.
     """
-    info = file.info
-    perception = Perception(
-        manifest,
-        stream=str(file.path),
-        width=info.width,
-        height=info.height,
+    source = FileSource(file)
+    intake = Intake([False])
+    stream = Stream(
+        source,
+        number=0,
+        intake=intake,
+        manifest=manifest,
         calibration=calibration,
         threshold=threshold,
+        limit=limit,
     )
-    account = account or Account()
-    prepared = _prepared(islice(file.frames(), limit), file, manifest, account)
-    with ahead(prepared, depth=_QUEUE, name="decode") as items:
-        groups = grouped(items, manifest.network.batch)
-        with closing(inferred(engine, manifest, groups)) as outputs:
-            for group, output in outputs:
-                for row, item in enumerate(group):
-                    yield item.frame, perception.see(item, output, row)
-                    progress("run", *_position(item.frame, file))
-    if account.frames_in == 0:
-        raise InputError(file.path, "has no frame that can be decoded", "record or copy it again")
+    with _decoding([stream], intake), closing(_outputs(engine, manifest, [stream], intake)) as outputs:
+        for group, output in outputs:
+            for row, item in enumerate(group):
+                yield item.frame, stream.perception.see(item, output, row)
+                progress("run", *source.position(item.frame))
+    if stream.error is not None:
+        raise stream.error
 
 
-def _prepared(
-    frames: Iterable[Frame], file: VideoFile, manifest: Manifest, account: Account
-) -> Iterator[Prepared]:
-    last = None
-    for frame in frames:
-        account.frames_in += 1
-        if last is not None and frame.pts <= last:
-            account.dropped += 1
-            if account.dropped == 1:
-                _log.warning(
-                    "%s: frame %d is dropped, its time is not after the one before", file.path, frame.index
-                )
-            continue
-        last = frame.pts
-        yield prepare(frame, manifest)
+def _outputs(
+    engine: Engine, manifest: Manifest, streams: Sequence[Stream], intake: Intake
+) -> Generator[tuple[Sequence[Prepared], EngineOutput], None, None]:
+    """The engine's output of all frames that come in, group by group."""
+
+    def prepared() -> Iterator[list[Prepared]]:
+        while group := intake.take(manifest.network.batch):
+            items = [streams[number].prepare(frame) for number, frame in group]
+            if sound := [item for item in items if item is not None]:
+                yield sound
+
+    with ahead(prepared(), name="prepare") as groups:
+        # The next frame of a camera may be long in coming; that of a file is not.
+        is_live = any(stream.source.live for stream in streams)
+        ready = groups.ready if is_live else lambda: True
+        try:
+            with closing(inferred(engine, manifest, groups, ready=ready)) as outputs:
+                yield from outputs
+        finally:
+            intake.abandon()
 
 
-def _position(frame: Frame, file: VideoFile) -> tuple[int, int]:
-    """How far a frame lies into the file, and the file's length, in milliseconds."""
-    into = float((frame.pts - file.info.start_pts) * frame.time_base)
-    total = max(into, file.info.duration_s)
-    return round(1e3 * into), round(1e3 * total)
+@contextmanager
+def _decoding(streams: Sequence[Stream], intake: Intake) -> Iterator[None]:
+    """Decode all streams until they end, or this is left."""
+    for stream in streams:
+        stream.start()
+    try:
+        yield
+    finally:
+        intake.abandon()
+        for stream in streams:
+            stream.close()
+        for stream in streams:
+            stream.join()
+
+
+@contextmanager
+def _watching(
+    streams: Sequence[Stream], stop: threading.Event | None, on_status: OnStatus | None
+) -> Iterator[None]:
+    """Close all streams when ``stop`` is set, and tell ``on_status`` how they fare."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        ticks = 0
+        while not is_over.wait(_STOP_WITHIN_S):
+            if stop is not None and stop.is_set():
+                for stream in streams:
+                    stream.close()
+            if on_status is not None and ticks % round(_STATUS_EVERY_S / _STOP_WITHIN_S) == 0:
+                try:
+                    on_status([stream.summary() for stream in streams])
+                except Exception:  # whoever shows it must not keep ``stop`` from being seen
+                    _log.exception("telling how the streams fare")
+            ticks += 1
+
+    thread = threading.Thread(target=watch, name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()

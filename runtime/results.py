@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from catseye.capture.live import Clock
+from catseye.capture.sources import seconds
 from catseye.runtime.distance import Distances
 from catseye.runtime.tracker import Tracks
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 _log = logging.getLogger(__name__)
@@ -35,11 +37,14 @@ class FrameResult:
         frame: place in presentation order, from 0.
         pts, time_base: presentation time.
         width, height: of the source frame in pixels.
-        output_age_s: seconds between the frame's decoding and this result.
+        output_age_s: seconds between the frame's arrival and this result.
         classes: names by class index.
         tracks: boxes in source pixels.
         distances: a row a track.
         calibration: hash of the one used, or None.
+        epoch: 0 at first, one more each time that tracking began anew.
+        captured_utc_ns: capture time in nanoseconds since 1970, UTC; None where nothing tells it.
+        clock: where the capture time comes from.
     """
 
     stream: str
@@ -53,23 +58,32 @@ class FrameResult:
     tracks: Tracks
     distances: Distances
     calibration: str | None = None
+    epoch: int = 0
+    captured_utc_ns: int | None = None
+    clock: Clock = "file"
 
     def record(self) -> dict[str, Any]:
         """The document that the schema describes."""
         return {
             "schema_version": SCHEMA_VERSION,
             "stream": self.stream,
+            "epoch": self.epoch,
             "frame": self.frame,
             "pts": self.pts,
             "time_base": f"{self.time_base.numerator}/{self.time_base.denominator}",
-            "capture_time_s": round(float(self.pts * self.time_base), 6),
-            "capture_source": "file",
+            "capture_time_s": round(self._capture_time_s(), 6),
+            "capture_source": self.clock,
             "output_age_s": round(self.output_age_s, 6),
             "width": self.width,
             "height": self.height,
             "calibration": self.calibration,
             "tracks": [self._track(row) for row in range(len(self.tracks))],
         }
+
+    def _capture_time_s(self) -> float:
+        if self.clock == "file" or self.captured_utc_ns is None:
+            return seconds(self.pts, self.time_base)
+        return self.captured_utc_ns / 1e9
 
     def _track(self, row: int) -> dict[str, Any]:
         tracks, distances = self.tracks, self.distances
@@ -81,13 +95,26 @@ class FrameResult:
             "distance_m": _known(distances.metres, row),
             "distance_sigma_m": _known(distances.sigma_m, row),
             "distance_relative": _known(distances.relative, row),
+            "closing_speed_mps": _known(distances.closing_mps, row),
+            "closing_speed_sigma_mps": _known(distances.closing_sigma_mps, row),
+            "time_to_contact_s": _known(distances.contact_s, row),
+            "time_to_contact_sigma_s": _known(distances.contact_sigma_s, row),
             "age_s": round(float(tracks.ages_s[row]), 4),
         }
 
 
-def _known(values: NDArray[np.float32], row: int) -> float | None:
-    value = float(values[row])
+def _known(values: NDArray[np.float32] | None, row: int) -> float | None:
+    value = float(values[row]) if values is not None else math.nan
     return round(value, 4) if math.isfinite(value) else None
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    """A record as a line of JSON.
+
+    Raises:
+        ValueError: it has a value that JSON cannot hold.
+    """
+    return json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 class JsonLinesWriter:
@@ -108,7 +135,7 @@ class JsonLinesWriter:
         return self
 
     def write(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        line = line_of(record)
         self._stream.write(line)
         self._stream.flush()
         self._lines += 1

@@ -1,73 +1,25 @@
-"""A network that needs no training: it sees bright rectangles. And a clip with some."""
+"""A network that sees bright rectangles, and a clip with some."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from bright_engine import DEPTH, SLOTS, BrightEngine, make_manifest
 
 from catseye.capture.writer import VideoWriter
-from catseye.runtime.bundle import DepthOutput, Manifest, Network, Provenance
-from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.bundle import Manifest
 
-SLOTS, DEPTH = 20, 12.0
+PATIENCE_S = 20.0
+FILM_FRAMES = 10
 
-
-class BrightEngine:
-    """Boxes of what is brighter than 180, best score first; depth is 12 everywhere. Implements ``Engine``."""
-
-    name = "bright"
-
-    def __init__(self, manifest: Manifest) -> None:
-        self.manifest = manifest
-        self.calls = 0
-        self.closed = False
-
-    def infer(self, inputs: Inputs) -> EngineOutput:
-        (frames,) = inputs.values()
-        network = self.manifest.network
-        assert frames.shape == (network.batch, network.height, network.width, 3)
-        self.calls += 1
-        count = len(frames)
-        boxes = np.zeros((count, SLOTS, 4), np.float32)
-        scores = np.zeros((count, SLOTS), np.float32)
-        for number, frame in enumerate(frames):
-            bright = (frame.min(axis=2) > 180).astype(np.uint8)
-            _, _, stats, _ = cv2.connectedComponentsWithStats(bright)
-            for slot, (x, y, w, h, area) in enumerate(stats[1 : SLOTS + 1]):
-                boxes[number, slot] = (x, y, x + w, y + h)
-                scores[number, slot] = 0.9 if area > 20 else 0.2
-        return EngineOutput(
-            boxes=boxes,
-            scores=scores,
-            classes=np.zeros((count, SLOTS), np.int32),
-            embeddings=np.ones((count, SLOTS, 1), np.float32),
-            depth=np.full((count, *self.manifest.depth_shape), DEPTH, np.float32),
-        )
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def make_manifest(*, batch: int = 1, metric: bool = True) -> Manifest:
-    return Manifest(
-        name="bright",
-        created="2026-01-01T00:00:00Z",
-        classes=("lamp",),
-        network=Network(width=160, height=96, batch=batch),
-        top_k=SLOTS,
-        embedding_dim=1,
-        depth_shape=(24, 40),
-        depth=DepthOutput(width=40, height=24, canonical_focal_px=160.0, metric=metric),
-        score_threshold=0.4,
-        proof_frames=batch,
-        fragment_size=(64, 48),
-        fragment_frames=1,
-        provenance=Provenance(encoder="none"),
-    )
+__all__ = ["DEPTH", "SLOTS", "BrightEngine", "make_manifest"]
 
 
 @pytest.fixture
@@ -92,3 +44,49 @@ def lamps(tmp_path_factory: pytest.TempPathFactory) -> Path:
             frame[120:160, 260 - 5 * k : 300 - 5 * k] = 250
             writer.write_rgb(frame, pts=at)
     return path
+
+
+def shaken() -> list[np.ndarray]:
+    """20 pictures (192, 320, 3): two small bright rectangles on a wall full of corners, before a camera that
+    jerks by up to 20 pixels from one to the next."""
+    draw = np.random.default_rng(1)
+    wall = cv2.resize(draw.integers(20, 150, (30, 45), dtype=np.uint8), (450, 300))
+    wall[110:126, 150:174] = wall[140:156, 270:294] = 250
+    corners = 40 + draw.integers(-10, 11, (20, 2))
+    return [np.dstack([wall[y : y + 192, x : x + 320]] * 3) for x, y in corners.tolist()]
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten frames of 320×192 as MPEG-TS."""
+    path = tmp_path_factory.mktemp("film") / "film.ts"
+    with VideoWriter(path, width=320, height=192, time_base=Fraction(1, 25)) as writer:
+        for k in range(FILM_FRAMES):
+            frame = np.full((192, 320, 3), 30, np.uint8)
+            frame[40:70, 20 + 5 * k : 70 + 5 * k] = 250
+            writer.write_rgb(frame, pts=k)
+    return path
+
+
+@pytest.fixture
+def camera(film: Path) -> Iterator[str]:
+    """Address of a camera that sends its film to whoever connects, and ends; ``/silent`` sends no more."""
+    content, released = film.read_bytes(), threading.Event()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+            if self.path == "/silent":
+                released.wait(PATIENCE_S)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://user:secret@127.0.0.1:{server.server_address[1]}/"
+    released.set()
+    server.shutdown()
+    server.server_close()

@@ -1,48 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+from shown_frames import grey, result
 
 from catseye.capture.geometry import Planes, planes_to_rgb
-from catseye.runtime.distance import Distances
 from catseye.runtime.draw import Annotator, id_colour, label
-from catseye.runtime.results import FrameResult
-from catseye.runtime.tracker import Tracks
-
-
-def grey(width: int = 320, height: int = 192, *, level: int = 90, full_range: bool = False) -> Planes:
-    half = ((height + 1) // 2, (width + 1) // 2)
-    chroma = np.full(half, 128, np.uint8)
-    return Planes(np.full((height, width), level, np.uint8), chroma, chroma.copy(), full_range=full_range)
-
-
-def result(boxes: list[list[float]], ids: list[int], pts: int = 0, metres: float = np.nan) -> FrameResult:
-    count = len(ids)
-    tracks = Tracks(
-        ids=np.array(ids, np.int64),
-        boxes_xyxy=np.array(boxes, np.float32).reshape(count, 4),
-        scores=np.full(count, 0.9, np.float32),
-        classes=np.zeros(count, np.int32),
-        detection_index=np.arange(count, dtype=np.int32),
-        ages_s=np.zeros(count, np.float32),
-    )
-    unknown = np.full(count, np.nan, np.float32)
-    return FrameResult(
-        stream="s",
-        frame=pts,
-        pts=pts,
-        time_base=Fraction(1, 25),
-        width=320,
-        height=192,
-        output_age_s=0.0,
-        classes=("car",),
-        tracks=tracks,
-        distances=Distances(unknown, np.full(count, metres, np.float32), unknown),
-    )
 
 
 def test_box_is_where_the_track_is_in_its_colour() -> None:
@@ -67,6 +33,13 @@ def test_colours_last_and_differ() -> None:
 def test_label_says_class_id_and_distance_and_is_legible() -> None:
     assert label(result([[0, 0, 1, 1]], [12]), 0) == "car 12"
     assert label(result([[0, 0, 1, 1]], [12], metres=33.4), 0) == "car 12  33 m"
+
+
+@pytest.mark.parametrize(("contact_s", "words"), [(2.13, "33 m  in 2.1 s"), (3.2, "33 m"), (np.nan, "33 m")])
+def test_label_says_when_contact_is_near(contact_s: float, words: str) -> None:
+    whole = result([[0, 0, 1, 1]], [12], metres=33.4)
+    soon = replace(whole.distances, contact_s=np.array([contact_s], np.float32))
+    assert label(replace(whole, distances=soon), 0) == f"car 12  {words}"
     drawn = Annotator().draw(grey(), result([[60, 80, 160, 140]], [1]))
     above = drawn.y[60:79, 60:120]
     assert above.min() < 40 and above.max() > 200

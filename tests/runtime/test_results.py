@@ -29,6 +29,10 @@ def result(frame: int = 0) -> FrameResult:
         relative=np.array([0.5, 2.0], np.float32),
         metres=np.array([21.5, np.nan], np.float32),
         sigma_m=np.array([1.25, np.nan], np.float32),
+        closing_mps=np.array([-2.5, np.nan], np.float32),
+        closing_sigma_mps=np.array([0.5, np.nan], np.float32),
+        contact_s=np.array([np.nan, 2.25], np.float32),
+        contact_sigma_s=np.array([np.nan, 0.25], np.float32),
     )
     return FrameResult(
         stream="drive.mp4",
@@ -64,9 +68,24 @@ def test_record_says_what_was_found(validator: Any) -> None:
         "distance_m": 21.5,
         "distance_sigma_m": 1.25,
         "distance_relative": 0.5,
+        "closing_speed_mps": -2.5,
+        "closing_speed_sigma_mps": 0.5,
+        "time_to_contact_s": None,
+        "time_to_contact_sigma_s": None,
         "age_s": 1.5,
     }
     assert far["distance_m"] is None and far["distance_relative"] == 2.0
+    assert far["closing_speed_mps"] is None and far["time_to_contact_s"] == 2.25
+
+
+def test_record_of_a_frame_that_stands_alone_has_no_speeds(validator: Any) -> None:
+    whole = result()
+    alone = replace(
+        whole.distances, closing_mps=None, closing_sigma_mps=None, contact_s=None, contact_sigma_s=None
+    )
+    record = replace(whole, distances=alone).record()
+    validator.validate(record)
+    assert {track["time_to_contact_s"] for track in record["tracks"]} == {None}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,7 @@ import pytest
 from catseye.runtime.threads import ahead, behind
 
 
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) == before
+pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -24,12 +20,12 @@ def test_items_come_in_order_from_another_thread() -> None:
             names.add(threading.current_thread().name)
             yield k
 
-    with ahead(items(), depth=3, name="fetch") as taken:
+    with ahead(items(), name="fetch") as taken:
         assert list(taken) == list(range(50))
     assert names == {"fetch"}
 
 
-def test_no_more_than_the_queue_is_fetched_ahead() -> None:
+def test_one_item_is_fetched_ahead_and_no_more() -> None:
     fetched = []
 
     def items() -> Iterator[int]:
@@ -37,10 +33,11 @@ def test_no_more_than_the_queue_is_fetched_ahead() -> None:
             fetched.append(k)
             yield k
 
-    with ahead(items(), depth=4, name="fetch") as taken:
-        next(taken)
-        time.sleep(0.1)
-        assert len(fetched) <= 1 + 4 + 1
+    with ahead(items(), name="fetch") as taken:
+        for k in range(3):
+            assert next(taken) == k
+            time.sleep(0.05)
+            assert fetched == list(range(k + 2)) and taken.ready()
 
 
 def test_error_of_the_iterable_comes_after_its_items() -> None:
@@ -49,7 +46,7 @@ def test_error_of_the_iterable_comes_after_its_items() -> None:
         raise OSError("the disk is gone")
 
     got = []
-    with pytest.raises(OSError, match="the disk is gone"), ahead(items(), depth=2, name="fetch") as taken:
+    with pytest.raises(OSError, match="the disk is gone"), ahead(items(), name="fetch") as taken:
         for item in taken:
             got.append(item)
     assert got == [1]
@@ -60,7 +57,7 @@ def test_leaving_early_ends_the_thread() -> None:
         while True:
             yield 0
 
-    with pytest.raises(KeyboardInterrupt), ahead(endless(), depth=2, name="fetch") as taken:
+    with pytest.raises(KeyboardInterrupt), ahead(endless(), name="fetch") as taken:
         next(taken)
         raise KeyboardInterrupt
 
