@@ -9,6 +9,7 @@ import typer
 
 from catseye.console import configure_logging, describe, error_console, output_console
 from catseye.verbs import (
+    benching,
     building,
     dataset,
     demonstration,
@@ -19,6 +20,7 @@ from catseye.verbs import (
     labelling,
     labels,
     recording,
+    running,
     training,
     wrapping,
 )
@@ -51,8 +53,10 @@ for verb in (
     wrapping.wrap,
     deployment.verify,
     building.build,
-    deployment.run,
-    deployment.bench,
+    deployment.deploy,
+    running.run,
+    benching.bench,
+    demonstration.doctor,
     demonstration.demo,
 ):
     app.command()(verb)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -82,14 +83,16 @@ def live_table(header: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[ob
         yield lambda rows: live.update(_table("", header, rows), refresh=True)
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def print_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[object]], *, to: Console = output_console
+) -> None:
     """A table on standard output; columns of numbers to the right, others to the left."""
-    output_console.print(_table(title, header, rows))
+    to.print(_table(title, header, rows))
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    cells = [[str(cell) for cell in row] for row in rows]
+    table = Table(title=escape(title), title_justify="left", header_style="bold")
+    cells = [[escape(str(cell)) for cell in row] for row in rows]
     for number, name in enumerate(header):
         numbers = all(row[number][:1].isdigit() or row[number][:1] in "-+<>" for row in cells)
         table.add_column(name, justify="right" if numbers else "left")

@@ -236,11 +236,10 @@ def _run(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]
 
 
 def _bench(out: Path, footage: Footage, progress: Progress) -> tuple[str, Figures]:
-    from catseye.files import write_json
     from catseye.runtime import bench
 
     report = bench(out / "demo.catseye", _video_to_track(out, footage), progress=progress)
-    write_json(out / "bench.json", report.to_json())
+    report.save(out / "bench.json")
     return "latency on this machine", report.figures()
 
 

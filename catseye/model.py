@@ -288,7 +288,7 @@ class BundleModel(Model):
             stack.enter_context(closing(results))
             sinks: list[Callable[[Frame, FrameResult], None]] = []
             if folder is not None:
-                video = stack.enter_context(AnnotatedVideo(_beside(folder, path, ".mp4"), file.info))
+                video = stack.enter_context(AnnotatedVideo(_beside(folder, path, ".mp4")))
                 lines = stack.enter_context(JsonLinesWriter(folder / f"{path.stem}.jsonl"))
                 sinks = [video.write, lambda _, result: lines.write(result.record())]
             for frame, result in results:

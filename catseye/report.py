@@ -130,5 +130,10 @@ def _tracks(video: Path, *, stills: int = 6) -> str:
 def _latency(path: Path) -> str:
     if not path.exists():
         return ""
-    text = json.dumps(json.loads(path.read_text()), indent=1)
-    return f"<details open><summary>bench.json</summary><pre>{html.escape(text)}</pre></details>"
+    from catseye.runtime.benchmark.report import BenchReport
+    from catseye.runtime.benchmark.tables import tables
+
+    return "".join(
+        f"<h3>{html.escape(table.title)}</h3>{_table(table.header, table.rows)}"
+        for table in tables(BenchReport.load(path))
+    )

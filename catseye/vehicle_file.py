@@ -34,7 +34,7 @@ else:
 
 DEFAULT_PATH = Path("catseye.toml")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-_REMEDY = "see the example in the README"
+_REMEDY = "docs/footage.md has an example"
 
 
 def _amount(text: str) -> str:
@@ -112,6 +112,17 @@ def read_vehicle_file(path: Path) -> VehicleFile:
         raise InputError(path, f"field {field!r}: {first['msg']}", _REMEDY) from None
     cameras = {name: _placed(camera, path.parent) for name, camera in vehicle.cameras.items()}
     return vehicle.model_copy(update={"cameras": cameras})
+
+
+def vehicle_file(path: Path | None) -> VehicleFile:
+    """The file given, else ``catseye.toml`` where there is one, else one that carries nothing.
+
+    Raises:
+        InputError: see ``read_vehicle_file``.
+    """
+    if path is not None or DEFAULT_PATH.exists():
+        return read_vehicle_file(path or DEFAULT_PATH)
+    return VehicleFile()
 
 
 def _placed(camera: Camera, folder: Path) -> Camera:

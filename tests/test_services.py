@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-UNITS = ("catseye-record.service", "catseye-upload.service", "catseye-upload.timer")
+UNITS = ("catseye-record.service", "catseye-run.service", "catseye-upload.service", "catseye-upload.timer")
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
-"""The verb that runs the whole chain."""
+"""Verbs for a first look: at the machine, and at the whole chain."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from catseye.console import output_console, print_table, progress_bars
-from catseye.verbs.options import Seed
+from catseye.errors import CatseyeError
+from catseye.verbs.options import Json, Seed, print_json
 
 
 def demo(
@@ -41,3 +43,23 @@ def demo(
     figures = [(f"{s.name}: {name}", f"{value:.4g}") for s in stages for name, value in s.figures.items()]
     print_table("What was measured", ("figure", "value"), figures)
     output_console.print(f"Look at {out / 'report.html'} and {out / 'tracked.mp4'}")
+
+
+def doctor(
+    place: Annotated[
+        Path, typer.Option("--for", help="Where footage or bundles are to lie, for the room there.")
+    ] = Path(),
+    as_json: Json = False,
+) -> None:
+    """What this machine has and lacks, and the remedy. Exit code 1 where something is at fault."""
+    from catseye.doctor import examine
+
+    findings = examine(place)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        rows = [(finding.part, finding.state, finding.found, finding.remedy) for finding in findings]
+        print_table("this machine", ("what", "", "found", "remedy"), rows)
+    faults = [finding.part for finding in findings if finding.state == "fault"]
+    if faults:
+        raise CatseyeError(f"this machine: {', '.join(faults)} at fault; see the remedies above")

@@ -90,10 +90,11 @@ def record(
     from catseye.capture.retention import footage_sizes, make_room
     from catseye.capture.systemd import sd_notify
     from catseye.capture.telemetry_log import open_telemetry
+    from catseye.vehicle_file import vehicle_file
 
     if duration is not None and not duration > 0:
         raise UsageError(f"--duration {duration:g}: must be above 0")
-    carried = _vehicle(config)
+    carried = vehicle_file(config)
     specs = _specs(
         sources or (), carried, vehicle=vehicle, proxies=proxy or (), calibrations=calibration or ()
     )
@@ -232,14 +233,6 @@ def _record_options(table: RecordTable, **given: Any) -> RecordOptions:
 
     asked = {name: getattr(table, name) if value is None else value for name, value in given.items()}
     return RecordOptions(**{name: value for name, value in asked.items() if value is not None})
-
-
-def _vehicle(config: Path | None) -> VehicleFile:
-    from catseye.vehicle_file import DEFAULT_PATH, VehicleFile, read_vehicle_file
-
-    if config is not None or DEFAULT_PATH.exists():
-        return read_vehicle_file(config or DEFAULT_PATH)
-    return VehicleFile()
 
 
 def _specs(

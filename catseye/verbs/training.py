@@ -31,11 +31,17 @@ from catseye.verbs.finetune_options import (
 )
 from catseye.verbs.gating import (
     ApBudget,
+    Calibration,
     DepthBudget,
+    FullRange,
     HeldOutDataset,
     HeldOutLabels,
+    InputOption,
+    MatrixOption,
+    Precisions,
     Rank1Budget,
     held_out_of,
+    named,
     print_verdicts,
 )
 from catseye.verbs.options import (
@@ -351,13 +357,8 @@ def export(
     video: Annotated[
         list[Path] | None, typer.Option(help="Footage whose frames prove the export; repeatable.")
     ] = None,
-    precisions: Annotated[
-        str, typer.Option(help="Graphs in the bundle, with commas between: fp32, fp16, int8.")
-    ] = "fp32,fp16",
-    calibration: Annotated[
-        list[Path] | None,
-        typer.Option(help="Video, or folder of videos or pictures, to measure ranges on; repeatable."),
-    ] = None,
+    precisions: Precisions = "fp32,fp16",
+    calibration: Calibration = None,
     labels: HeldOutLabels = None,
     test_list: TestList = None,
     images: Images = None,
@@ -372,15 +373,9 @@ def export(
             help="Score from which to show a detection; default: what served F1 best on test stills."
         ),
     ] = None,
-    input: Annotated[
-        Literal["rgb8", "nv12"], typer.Option(help="How frames enter the graph: RGB, or a decoder's planes.")
-    ] = "rgb8",
-    matrix: Annotated[
-        Literal["bt601", "bt709"], typer.Option(help="Colour matrix of the planes of --input nv12.")
-    ] = "bt709",
-    full_range: Annotated[
-        bool, typer.Option("--full-range", help="Luma of those planes covers 0 to 255, not 16 to 235.")
-    ] = False,
+    input: InputOption = "rgb8",
+    matrix: MatrixOption = "bt709",
+    full_range: FullRange = False,
     batch: Annotated[int, typer.Option(min=1, help="Frames a call.")] = 1,
 ) -> None:
     """Detector to one signed bundle with its proof."""
@@ -393,7 +388,7 @@ def export(
         bundle = run_export(
             run,
             out,
-            precisions=[name.strip() for name in precisions.split(",") if name.strip()],
+            precisions=named(precisions),
             calibration=calibration or (),
             videos=video or (),
             top_k=top_k,
