@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from command_line import Command
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 ROOT = Path(__file__).resolve().parents[1]
+THREAD_ENDS_S = 20.0
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +31,19 @@ def key_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def catseye(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Call it with the arguments of the command line."""
     return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """Each thread of ours has a name and is joined when a test returns. Those without one, a test's own or that
+    of rich's progress bar, which is told to end and not waited for, may take a moment longer."""
+    before = set(threading.enumerate())
+    yield
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if not thread.name.startswith("Thread-")]
+    for thread in left:
+        thread.join(THREAD_ENDS_S)
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture(scope="session")
