@@ -35,8 +35,8 @@ def catseye(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def no_thread_left() -> Iterator[None]:
-    """Each thread of ours has a name and is joined when a test returns. Those without one, a test's own or that
-    of rich's progress bar, which is told to end and not waited for, may take a moment longer."""
+    """Each thread of ours has a name and is joined when a test returns. Those without one may take a moment
+    longer: a test's own, or that of rich's progress bar, which is told to end and not waited for."""
     before = set(threading.enumerate())
     yield
     left = set(threading.enumerate()) - before

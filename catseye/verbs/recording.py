@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
-import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -16,6 +14,7 @@ import typer
 
 from catseye.console import error_console, live_table, output_console, print_table, progress_bars
 from catseye.errors import CatseyeError, InputError, UsageError
+from catseye.stopping import until_told
 from catseye.units import parse_bytes
 from catseye.verbs.options import Json, print_json
 
@@ -117,11 +116,8 @@ def record(
         read_timeout_s=read_timeout,
         max_gap_s=max_gap,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, lambda *_: stop.set())
     with ExitStack() as stack:
+        told = stack.enter_context(until_told())
         where = telemetry or limits.telemetry
         log = stack.enter_context(open_telemetry(where)) if where else None
         recorder = Recorder(specs, out, options=options, make_room=room, telemetry=log)
@@ -137,7 +133,7 @@ def record(
             if status is not None:
                 status.write(cameras)
 
-        cameras = recorder.run(stop=stop, duration_s=duration, on_status=tell)
+        cameras = recorder.run(stop=told.stop, duration_s=duration, on_status=tell)
         sd_notify("STOPPING=1")
     if as_json:
         print_json([asdict(camera) for camera in cameras])

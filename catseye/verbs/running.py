@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +12,7 @@ import typer
 from catseye.console import error_console, live_table, output_console, print_table, progress_bars
 from catseye.errors import CatseyeError, UsageError
 from catseye.progress import Progress, silent
+from catseye.stopping import until_told
 from catseye.verbs.building import WORKSPACE_MIB, Cache, Dla, Workspace, plan_options
 from catseye.verbs.options import Engine, GraphPrecision, Json, Threads, print_json
 
@@ -102,7 +100,7 @@ def run(
     live = any(spec.live for spec in specs)
     beat = Heartbeat()
     with (
-        _until_told(duration) as told,
+        until_told(duration) as told,
         _board([spec.name for spec in specs], port, host=host) as board,
         _shown(live=live) as (show, progress),
     ):
@@ -144,38 +142,6 @@ def run(
         raise CatseyeError(f"{len(failed)} of {len(specs)} files failed, first {failed[0].error}")
     if told.number is not None and not live:
         raise typer.Exit(128 + told.number)
-
-
-@dataclass
-class _Told:
-    """Whether to end, and the signal that said so."""
-
-    stop: threading.Event
-    number: int | None = None
-
-    def by(self, number: int) -> None:
-        self.stop.set()
-        self.number = number
-        signal.signal(number, signal.SIG_DFL)  # who says it twice does not want to wait
-
-
-@contextmanager
-def _until_told(duration_s: float | None) -> Iterator[_Told]:
-    """Told to end by a signal, or after so long."""
-    told = _Told(threading.Event())
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-            before[number] = signal.signal(number, lambda number, _: told.by(number))
-    timer = threading.Timer(duration_s or 0, told.stop.set)
-    if duration_s is not None:
-        timer.start()
-    try:
-        yield told
-    finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

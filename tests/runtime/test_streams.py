@@ -29,7 +29,6 @@ from catseye.runtime.stream_summary import StreamSummary
 from .conftest import BrightEngine, make_manifest, shaken
 from .scripted import PATIENCE_S, ScriptedSource, source_frame
 
-
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 

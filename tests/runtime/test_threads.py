@@ -8,7 +8,6 @@ import pytest
 
 from catseye.runtime.threads import ahead, behind
 
-
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 
