@@ -21,8 +21,8 @@ from catseye.runtime.ranging.cue import Cue
 from catseye.runtime.ranging.cue import Float as Double
 from catseye.runtime.ranging.depth_map import by_depth, depth_at
 from catseye.runtime.ranging.errors import ERRORS, CueErrors
-from catseye.runtime.ranging.fusion import fuse
-from catseye.runtime.ranging.ground import Mount, by_ground
+from catseye.runtime.ranging.fusion import fuse, with_common_error
+from catseye.runtime.ranging.ground import Mount, by_ground, common_with_size
 from catseye.runtime.ranging.known_sizes import Shapes
 from catseye.runtime.ranging.scale import Road, Scale, Told, scale_by_sizes
 from catseye.runtime.ranging.size import SizeTable, by_size
@@ -151,7 +151,9 @@ class Ranger:
             size = by_size(boxes, classes, cut, float(K[1, 1]), self._table, errors=self._errors)
         said = [size] if "size" in self._cues else []
         if "ground" in self._cues and self._mount is not None:
-            said.append(by_ground(boxes, cut, K, self._mount, errors=self._errors))
+            ground = by_ground(boxes, cut, K, self._mount, errors=self._errors)
+            common = common_with_size(boxes, ground, K, self._mount, errors=self._errors)
+            said = [*with_common_error(ground, size, common)] if said else [ground]
         if "depth" in self._cues and depth is not None and self._depth is not None:
             said.append(self._by_depth(depth, seen, boxes, size, time_s))
         return fuse(said or [Cue.silent(len(boxes))])

@@ -63,5 +63,5 @@ ERRORS = CueErrors(
     depth=0.46,
     depth_px=3.3,
     depth_near_px=0.0,
-    cut=0.35,
+    cut=0.55,
 )

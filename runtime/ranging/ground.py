@@ -56,3 +56,12 @@ def by_ground(boxes_xyxy: Float, cut: CutOff, K: Float, mount: Mount, *, errors:
     variance = errors.ground**2 + slope_variance * (metres / mount.height_m) ** 2
     said = (down > _LEAST_SLOPE) & ~cut.bottom & (variance < _WORST**2)
     return Cue.of(metres, np.where(said, variance, np.inf))
+
+
+def common_with_size(boxes_xyxy: Float, ground: Cue, K: Float, mount: Mount, *, errors: CueErrors) -> Float:
+    """Covariance (N,) of the errors of ``ground`` with those of ``by_size``: a bottom edge that is too low
+    makes a box stand nearer and seem larger. 0 where the road says nothing."""
+    tall = boxes_xyxy[:, 3] - boxes_xyxy[:, 1]
+    reach = np.exp(ground.log_m) / (mount.height_m * K[1, 1])
+    common = errors.edges.variance(tall) * reach / np.maximum(tall, 1.0)
+    return np.where(np.isfinite(common), common, 0.0)

@@ -98,6 +98,7 @@ def world_rows(streams: Sequence[Stream]) -> tuple[Rows, list[str]]:
         "ground, true boxes": ground,
         "size, true boxes": size,
         "fused, true boxes": fused,
+        "fused, of those by ground": fused.chosen(np.isfinite(ground.metres)),
         "fused, all of one class": measure(
             streams, errors=exact, cues=both, shapes=[shapes_of("vehicle")], one_class=True
         ),

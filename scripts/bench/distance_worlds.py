@@ -23,7 +23,7 @@ from catseye.runtime.distance import CueName, Ranger
 from catseye.runtime.ranging.errors import BoxErrors, CueErrors
 from catseye.runtime.ranging.known_sizes import Shapes
 
-_SEEN = 0.4
+SEEN = 0.4
 """Least visible part of a vehicle that is measured."""
 
 
@@ -59,7 +59,7 @@ def read_world(folder: Path, *, width: int, height: int, run: Path | None = None
         maps = _depth_maps(network, base.with_name(base.name + ".mp4"), box) if network is not None else None
         samples = []
         for frame in range(len(truth)):
-            rows = (truth.frame_index == frame) & (truth.visibility >= _SEEN)
+            rows = (truth.frame_index == frame) & (truth.visibility >= SEEN)
             samples.append(
                 Sample(
                     time_s=float(truth.pts[frame]) / 90_000,

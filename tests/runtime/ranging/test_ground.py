@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from standing_boxes import BOX, ERRORS, MOUNT, K, boxes, standing
 
-from catseye.runtime.ranging.ground import Mount, by_ground
+from catseye.runtime.ranging.cue import Cue
+from catseye.runtime.ranging.ground import Mount, by_ground, common_with_size
+from catseye.runtime.ranging.known_sizes import Shape
+from catseye.runtime.ranging.size import SizeTable, by_size
 from catseye.runtime.ranging.visibility import cut_off
 
 
@@ -51,7 +54,25 @@ def test_an_unknown_pitch_is_level_and_little_trusted() -> None:
 def test_a_bottom_that_is_cut_off_says_nothing() -> None:
     at_border = standing(12.0, x=-4)
     at_border[3] = 186.0
-    behind, before = standing(30.0), standing(10.0, x=0.3)
+    behind, before = standing(30.0), standing(10.0, x=0.3, height=1.3)
+    behind[3] = before[1]
     there = boxes(at_border, behind, before)
     cue = by_ground(there, cut_off(there, BOX), K, MOUNT, errors=ERRORS)
     assert np.isfinite(cue.log_m).tolist() == [False, False, True]
+
+
+def test_what_it_has_in_common_with_the_size_is_that_of_shaken_bottoms() -> None:
+    rng, cars = (
+        np.random.default_rng(0),
+        SizeTable([(Shape(height_m=1.5, spread=0.1, aspect=1.2, aspect_spread=0.3),)]),
+    )
+    shaken = np.repeat(boxes(standing(15.0)), 20_000, axis=0)
+    shaken[:, [1, 3]] += rng.normal(0, 0.5, (20_000, 2))
+    cut = cut_off(shaken[:1], BOX)
+    ground = by_ground(shaken, cut, K, MOUNT, errors=ERRORS)
+    size = by_size(shaken, np.zeros(20_000, int), cut, K[1, 1], cars, errors=ERRORS)
+    expected = np.cov(ground.log_m, size.log_m)[0, 1]
+    exact = boxes(standing(15.0))
+    ground = by_ground(exact, cut_off(exact, BOX), K, MOUNT, errors=ERRORS)
+    assert common_with_size(exact, ground, K, MOUNT, errors=ERRORS) == pytest.approx([expected], rel=0.05)
+    assert common_with_size(exact, Cue.silent(1), K, MOUNT, errors=ERRORS) == [0.0]
