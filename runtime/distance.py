@@ -1,8 +1,8 @@
 """How far away each tracked object of a stream is, from all cues that the network and the camera offer.
 
 The depth map says it where depth was learned, the place on the road where the camera's height is known, and
-the size in the picture where the class's own size is known. The camera is taken for a pinhole: lens
-distortion is not undone.
+the size in the picture where the class's own size is known. For these two, a lens that is known to bend the
+picture is undone first.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from catseye.runtime.ranging.ground import Mount, by_ground, common_with_size
 from catseye.runtime.ranging.known_sizes import Shapes
 from catseye.runtime.ranging.scale import Road, Scale, Told, scale_by_sizes
 from catseye.runtime.ranging.size import SizeTable, by_size
+from catseye.runtime.ranging.straight import Straightener
 from catseye.runtime.ranging.visibility import CutOff, cut_off
 
 Float = NDArray[np.float32]
@@ -97,6 +98,9 @@ class Ranger:
         self._mount: Mount | None = None
         if calibration is not None and calibration.height_m is not None:
             self._mount = Mount(calibration.height_m, calibration.pitch_rad)
+        self._straight = (
+            Straightener(calibration, box) if calibration is not None and calibration.bends else None
+        )
         self._table = SizeTable(shapes)
         self._road: Road | None = None
         self._scale = Scale()
@@ -147,12 +151,13 @@ class Ranger:
         """What all cues together say of this frame alone."""
         assert self._K is not None
         K, size = self._K, Cue.silent(len(boxes))
+        straight = boxes if self._straight is None else self._straight(boxes)
         if classes is not None and self._table.known:
-            size = by_size(boxes, classes, cut, float(K[1, 1]), self._table, errors=self._errors)
+            size = by_size(straight, classes, cut, float(K[1, 1]), self._table, errors=self._errors)
         said = [size] if "size" in self._cues else []
         if "ground" in self._cues and self._mount is not None:
-            ground = by_ground(boxes, cut, K, self._mount, errors=self._errors)
-            common = common_with_size(boxes, ground, K, self._mount, errors=self._errors)
+            ground = by_ground(straight, cut, K, self._mount, errors=self._errors)
+            common = common_with_size(straight, ground, K, self._mount, errors=self._errors)
             said = [*with_common_error(ground, size, common)] if said else [ground]
         if "depth" in self._cues and depth is not None and self._depth is not None:
             said.append(self._by_depth(depth, seen, boxes, size, time_s))
