@@ -22,7 +22,8 @@ from catseye.runtime.ranging.cue import Float as Double
 from catseye.runtime.ranging.depth_map import by_depth, depth_at
 from catseye.runtime.ranging.errors import ERRORS, CueErrors
 from catseye.runtime.ranging.fusion import fuse, with_common_error
-from catseye.runtime.ranging.ground import Mount, by_ground, common_with_size
+from catseye.runtime.ranging.ground import Mount, Stand, by_ground
+from catseye.runtime.ranging.horizon import Horizon
 from catseye.runtime.ranging.known_sizes import Shapes
 from catseye.runtime.ranging.scale import Road, Scale, Told, scale_by_sizes
 from catseye.runtime.ranging.size import SizeTable, by_size
@@ -69,7 +70,7 @@ class Distances:
 
 
 class Ranger:
-    """Distances of one stream. It remembers the scale of depth, and its tracks, from frame to frame.
+    """Distances of one stream. It remembers the scale of depth, the camera's pitch, and its tracks.
 
     Args:
         depth: what the depth output means, or None where none was learned.
@@ -96,8 +97,10 @@ class Ranger:
         self._cues = cues
         self._K = None if calibration is None else calibration.network_matrix(box)
         self._mount: Mount | None = None
+        self._horizon: Horizon | None = None
         if calibration is not None and calibration.height_m is not None:
             self._mount = Mount(calibration.height_m, calibration.pitch_rad)
+            self._horizon = Horizon(self._mount, errors=errors)
         self._straight = (
             Straightener(calibration, box) if calibration is not None and calibration.bends else None
         )
@@ -156,8 +159,11 @@ class Ranger:
             size = by_size(straight, classes, cut, float(K[1, 1]), self._table, errors=self._errors)
         said = [size] if "size" in self._cues else []
         if "ground" in self._cues and self._mount is not None:
-            ground = by_ground(straight, cut, K, self._mount, errors=self._errors)
-            common = common_with_size(straight, ground, K, self._mount, errors=self._errors)
+            assert self._horizon is not None
+            fy, stand = float(K[1, 1]), Stand.of(straight, K, self._mount, errors=self._errors)
+            sized = size if said else Cue.silent(len(boxes))
+            pitch = self._horizon.see(stand, cut, sized, focal_px=fy, time_s=time_s)
+            ground, common = by_ground(stand, cut, self._mount, pitch, focal_px=fy, errors=self._errors)
             said = [*with_common_error(ground, size, common)] if said else [ground]
         if "depth" in self._cues and depth is not None and self._depth is not None:
             said.append(self._by_depth(depth, seen, boxes, size, time_s))
