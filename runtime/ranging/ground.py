@@ -60,7 +60,7 @@ class Stand:
         down: metres that the ray to the bottom edge comes down for each metre of depth, by the mount's pitch.
         tall: height in network pixels, at least 1.
         edge: variance of ``down`` by that edge.
-        lean: deviation of ``down`` by a road that is tilted, below 0 to the left.
+        lean: the same by a road that is tilted.
     """
 
     down: Float
@@ -75,7 +75,7 @@ class Stand:
         tall = np.maximum(bottom - top, 1.0)
         lean = (errors.tilt / (2 * K[0, 0])) * (left + right - 2 * K[0, 2])
         edge = errors.edges.variance(tall) / K[1, 1] ** 2
-        return Stand(mount.slope_down(bottom, K), tall, edge, lean)
+        return Stand(mount.slope_down(bottom, K), tall, edge, lean**2)
 
 
 def by_ground(
@@ -93,7 +93,7 @@ def by_ground(
     # d log z = −d slope / slope, and a slope is height_m / z.
     reach = 1 / np.maximum(down, _LEAST_SLOPE)
     bend = (errors.bend * mount.height_m) ** 2 * reach**2
-    variance = errors.ground**2 + (pitch.variance + stand.edge + stand.lean**2 + bend) * reach**2
+    variance = errors.ground**2 + (pitch.variance + stand.edge + stand.lean + bend) * reach**2
     said = (down > _LEAST_SLOPE) & ~cut.bottom & (variance < _WORST**2)
     common = np.where(said, focal_px * stand.edge * reach / stand.tall, 0.0)
     return Cue.of(mount.height_m * reach, np.where(said, variance, np.inf)), common

@@ -63,18 +63,16 @@ class Horizon:
         off = slope - stand.down - known.off
         # Of a vehicle as tall as the camera is high, a bottom edge that is too low tells the same pitch.
         noise = slope**2 * size.variance + (1 - 2 * focal_px * slope / stand.tall) * stand.edge
-        bend = errors.bend * self._mount.height_m / slope
-        noise = noise + stand.lean**2 + bend**2
+        noise = noise + stand.lean + (errors.bend * self._mount.height_m / slope) ** 2
         # What surprises counts less, as in ``fusion``: its variance grows until it is just not surprising.
         weights = np.where(silent, 0.0, 1 / np.maximum(noise, (off / _SURPRISE) ** 2 - prior))
         total = float(weights.sum())
         if total <= 0:
             return Pitch(known.off, prior)
         pulls = weights * off
-        pull = float(pulls.sum())
-        # Sizes that are all off alike, and a road that bends or leans, do not average out over boxes.
-        common = (errors.sizes * (weights @ slope), weights @ bend, weights @ stand.lean)
-        alike = sum(float(each) ** 2 for each in common) / total**2
+        pull, steep = float(pulls.sum()), float(weights @ slope)
+        # That all sizes are off alike does not average out over boxes.
+        alike = (errors.sizes * steep / total) ** 2
         others = np.maximum(total - weights, _LEAST)
         gain = prior / (prior + alike + 1 / others)
         pitch = Pitch(known.off + gain * (pull - pulls) / others, (1 - gain) * prior)

@@ -115,14 +115,6 @@ def test_what_all_sizes_are_off_by_stays_in_the_variance() -> None:
     assert (np.sqrt(pitch.variance) > 0.7 * far).all()
 
 
-@pytest.mark.parametrize(("uneven", "each"), [({"bend": 3e-4}, 0.012), ({"tilt": 0.2}, 0.012)])
-def test_a_road_that_is_no_plane_does_not_average_out(uneven: dict[str, float], each: float) -> None:
-    """Five vehicles in a column to one side, ten times over: what the road does to all stays."""
-    errors = replace(ERRORS, nod_rad=0.0, **uneven)
-    there = np.repeat(boxes(*(standing(z, x=0.06 * z) for z in (35.0, 40.0, 45.0))), 10, axis=0)
-    assert (np.sqrt(see(Horizon(UNKNOWN, errors=errors), there, errors=errors).variance) > 0.6 * each).all()
-
-
 def test_without_sizes_the_calibration_is_all_there_is() -> None:
     for mount in (MOUNT, UNKNOWN):
         told = see(Horizon(mount, errors=ERRORS), SEEN, mount=mount, sized=False)
