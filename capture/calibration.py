@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from catseye.capture.geometry import Letterbox
+from catseye.capture.lens import COUNTS, LensModel, undistorted
 from catseye.contract import Contract
 
 _HASHED_VERSION = "1.0"
@@ -25,20 +26,21 @@ class Calibration(Contract):
         width, height: size in pixels that ``K`` refers to.
         K: pinhole matrix, three rows.
         distortion_model, distortion: OpenCV's coefficients: ``plumb_bob`` (k1, k2, p1, p2, k3),
-            ``rational_polynomial`` (k1, k2, p1, p2, k3, k4, k5, k6; since 1.1), or none.
+            ``rational_polynomial`` (k1, k2, p1, p2, k3, k4, k5, k6; since 1.1), ``equidistant`` (a fisheye's
+            k1, k2, k3, k4; since 1.2), or none.
         height_m: height of the optical centre above the road in metres, where known.
         pitch_rad: angle of the optical axis below the horizon in radians, where known.
         rectified: whether frames are already undistorted.
     """
 
-    VERSION: ClassVar[str] = "1.1"
+    VERSION: ClassVar[str] = "1.2"
     REMEDY: ClassVar[str] = "write it with K, width and height as docs/footage.md shows"
 
     camera: str = "camera"
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     K: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
-    distortion_model: Literal["none", "plumb_bob", "rational_polynomial"] = "none"
+    distortion_model: LensModel = "none"
     distortion: tuple[float, ...] = ()
     height_m: float | None = Field(default=None, gt=0)
     pitch_rad: float | None = None
@@ -53,9 +55,23 @@ class Calibration(Contract):
 
     @model_validator(mode="after")
     def _coefficients(self) -> Self:
-        if self.distortion_model == "rational_polynomial" and len(self.distortion) != 8:
-            raise ValueError(f"rational_polynomial needs 8 coefficients, not {len(self.distortion)}")
+        least, most = COUNTS[self.distortion_model]
+        if not least <= len(self.distortion) <= most:
+            needed = f"{most}" if least == most else f"{least} to {most}"
+            raise ValueError(
+                f"{self.distortion_model} needs {needed} coefficients, not {len(self.distortion)}"
+            )
         return self
+
+    @property
+    def bends(self) -> bool:
+        """Whether frames show straight lines as curves, by what is known of the lens."""
+        return not self.rectified and self.distortion_model != "none"
+
+    def undistorted(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where a pinhole camera would see what the lens shows at (..., 2), both divided by the focal length;
+        NaN where it could not."""
+        return undistorted(seen, self.distortion_model, self.distortion) if self.bends else seen
 
     @property
     def matrix(self) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """How far away each tracked object of a stream is, from all cues that the network and the camera offer.
 
 The depth map says it where depth was learned, the place on the road where the camera's height is known, and
-the size in the picture where the class's own size is known. The camera is taken for a pinhole: lens
-distortion is not undone.
+the size in the picture where the class's own size is known. For these two, a lens that is known to bend the
+picture is undone first.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from catseye.runtime.ranging.cue import Cue
 from catseye.runtime.ranging.cue import Float as Double
 from catseye.runtime.ranging.depth_map import by_depth, depth_at
 from catseye.runtime.ranging.errors import ERRORS, CueErrors
-from catseye.runtime.ranging.fusion import fuse
-from catseye.runtime.ranging.ground import Mount, by_ground
+from catseye.runtime.ranging.fusion import fuse, with_common_error
+from catseye.runtime.ranging.ground import Mount, Stand, by_ground
+from catseye.runtime.ranging.horizon import Horizon
 from catseye.runtime.ranging.known_sizes import Shapes
 from catseye.runtime.ranging.scale import Road, Scale, Told, scale_by_sizes
 from catseye.runtime.ranging.size import SizeTable, by_size
+from catseye.runtime.ranging.straight import Straightener
 from catseye.runtime.ranging.visibility import CutOff, cut_off
 
 Float = NDArray[np.float32]
@@ -68,7 +70,7 @@ class Distances:
 
 
 class Ranger:
-    """Distances of one stream. It remembers the scale of depth, and its tracks, from frame to frame.
+    """Distances of one stream. It remembers the scale of depth, the camera's pitch, and its tracks.
 
     Args:
         depth: what the depth output means, or None where none was learned.
@@ -95,8 +97,13 @@ class Ranger:
         self._cues = cues
         self._K = None if calibration is None else calibration.network_matrix(box)
         self._mount: Mount | None = None
+        self._horizon: Horizon | None = None
         if calibration is not None and calibration.height_m is not None:
             self._mount = Mount(calibration.height_m, calibration.pitch_rad)
+            self._horizon = Horizon(self._mount, errors=errors)
+        self._straight = (
+            Straightener(calibration, box) if calibration is not None and calibration.bends else None
+        )
         self._table = SizeTable(shapes)
         self._road: Road | None = None
         self._scale = Scale()
@@ -147,11 +154,17 @@ class Ranger:
         """What all cues together say of this frame alone."""
         assert self._K is not None
         K, size = self._K, Cue.silent(len(boxes))
+        straight = boxes if self._straight is None else self._straight(boxes)
         if classes is not None and self._table.known:
-            size = by_size(boxes, classes, cut, float(K[1, 1]), self._table, errors=self._errors)
+            size = by_size(straight, classes, cut, float(K[1, 1]), self._table, errors=self._errors)
         said = [size] if "size" in self._cues else []
         if "ground" in self._cues and self._mount is not None:
-            said.append(by_ground(boxes, cut, K, self._mount, errors=self._errors))
+            assert self._horizon is not None
+            fy, stand = float(K[1, 1]), Stand.of(straight, K, self._mount, errors=self._errors)
+            sized = size if said else Cue.silent(len(boxes))
+            pitch = self._horizon.see(stand, cut, sized, focal_px=fy, time_s=time_s)
+            ground, common = by_ground(stand, cut, self._mount, pitch, focal_px=fy, errors=self._errors)
+            said = [*with_common_error(ground, size, common)] if said else [ground]
         if "depth" in self._cues and depth is not None and self._depth is not None:
             said.append(self._by_depth(depth, seen, boxes, size, time_s))
         return fuse(said or [Cue.silent(len(boxes))])

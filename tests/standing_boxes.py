@@ -13,8 +13,12 @@ K = np.array([[250.0, 0, 160.0], [0, 250.0, 90.0], [0, 0, 1]])
 MOUNT = Mount(height_m=1.5, pitch_rad=0.04)
 ERRORS = CueErrors(
     edges=BoxErrors(px=0.5, share=0.0),
-    pitch_rad=0.004,
-    unknown_pitch_rad=0.03,
+    mount_rad=0.0,
+    unknown_mount_rad=0.03,
+    nod_rad=0.004,
+    bend=0.0,
+    tilt=0.0,
+    sizes=0.0,
     ground=0.01,
     depth=0.3,
     depth_px=2.0,

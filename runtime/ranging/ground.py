@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,24 +36,64 @@ class Mount:
         pitch = self.pitch_rad or 0.0
         return np.asarray(math.cos(pitch) * (rows_px - K[1, 2]) / K[1, 1] + math.sin(pitch))
 
-    def nod(self, errors: CueErrors) -> float:
-        """Standard deviation of the pitch against what is taken for it, in radians."""
-        return errors.unknown_pitch_rad if self.pitch_rad is None else errors.pitch_rad
+    def pitch_variance(self, errors: CueErrors) -> float:
+        """Of the mean pitch against what is taken for it, in square radians."""
+        return (errors.unknown_mount_rad if self.pitch_rad is None else errors.mount_rad) ** 2
+
+    def unseen(self, errors: CueErrors) -> Pitch:
+        """The pitch of a camera of which nothing but the calibration is known."""
+        return Pitch(0.0, self.pitch_variance(errors) + errors.nod_rad**2)
 
 
-def by_ground(boxes_xyxy: Float, cut: CutOff, K: Float, mount: Mount, *, errors: CueErrors) -> Cue:
-    """Distance of boxes (N, 4) in network pixels from a camera of known height.
+class Pitch(NamedTuple):
+    """Radians to add to a mount's pitch in one frame, and their variance: for all boxes, or (N,) each."""
 
-    A box of which the bottom is cut off says nothing: it would seem too far.
+    off: Float | float
+    variance: Float | float
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where boxes stand in the picture, (N,) each.
 
     Args:
-        K: pinhole matrix in network pixels.
+        down: metres that the ray to the bottom edge comes down for each metre of depth, by the mount's pitch.
+        tall: height in network pixels, at least 1.
+        edge: variance of ``down`` by that edge.
+        lean: the same by a road that is tilted.
     """
-    down = mount.slope_down(boxes_xyxy[:, 3], K)
-    metres = mount.height_m / np.maximum(down, _LEAST_SLOPE)
-    edge = errors.edges.variance(boxes_xyxy[:, 3] - boxes_xyxy[:, 1])
+
+    down: Float
+    tall: Float
+    edge: Float
+    lean: Float
+
+    @staticmethod
+    def of(boxes_xyxy: Float, K: Float, mount: Mount, *, errors: CueErrors) -> Stand:
+        """Of boxes (N, 4) in network pixels, by the pinhole matrix in the same."""
+        left, top, right, bottom = boxes_xyxy.T
+        tall = np.maximum(bottom - top, 1.0)
+        lean = (errors.tilt / (2 * K[0, 0])) * (left + right - 2 * K[0, 2])
+        edge = errors.edges.variance(tall) / K[1, 1] ** 2
+        return Stand(mount.slope_down(bottom, K), tall, edge, lean**2)
+
+
+def by_ground(
+    stand: Stand, cut: CutOff, mount: Mount, pitch: Pitch, *, focal_px: float, errors: CueErrors
+) -> tuple[Cue, Float]:
+    """Distance of boxes from a camera of known height, and the covariance (N,) of its errors with those of
+    ``by_size``: a bottom edge that is too low makes a box stand nearer and seem larger.
+
+    A box of which the bottom is cut off says nothing: it would seem too far. Its covariance is 0.
+
+    Args:
+        focal_px: fy in network pixels.
+    """
+    down = stand.down + pitch.off
     # d log z = −d slope / slope, and a slope is height_m / z.
-    slope_variance = mount.nod(errors) ** 2 + edge / K[1, 1] ** 2
-    variance = errors.ground**2 + slope_variance * (metres / mount.height_m) ** 2
+    reach = 1 / np.maximum(down, _LEAST_SLOPE)
+    bend = (errors.bend * mount.height_m) ** 2 * reach**2
+    variance = errors.ground**2 + (pitch.variance + stand.edge + stand.lean + bend) * reach**2
     said = (down > _LEAST_SLOPE) & ~cut.bottom & (variance < _WORST**2)
-    return Cue.of(metres, np.where(said, variance, np.inf))
+    common = np.where(said, focal_px * stand.edge * reach / stand.tall, 0.0)
+    return Cue.of(mount.height_m * reach, np.where(said, variance, np.inf)), common

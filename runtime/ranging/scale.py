@@ -105,7 +105,8 @@ class Road:
         lane = ahead[:, None] & (np.abs(x) <= _LANE_HALF_WIDTH_M)
         self._flat = np.where(lane, z[:, None], np.nan)
         middle = float(np.nanmedian(self._flat)) if lane.any() else _FARTHEST_M
-        self._nod = mount.nod(errors) * middle / mount.height_m
+        slope_variance = mount.unseen(errors).variance + (errors.bend * middle) ** 2
+        self._nod = math.sqrt(slope_variance) * middle / mount.height_m
 
     def scale(self, camera_depth: NDArray[np.floating], boxes_xyxy: Float) -> Told | None:
         """Logarithm of metres a unit of ``camera_depth`` (h, w), and its variance: of the road's pixels, and

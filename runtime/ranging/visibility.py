@@ -17,8 +17,9 @@ _BORDER_SHARE = 0.02
 """How near to the picture's border an edge counts as on it: in network pixels, and as a share of the box."""
 _NEARER_SHARE = 0.1
 """By how much of a box's height another must end below it to stand before it."""
-_REACHES_SHARE = 0.25
-"""How far above the top of what hides it a box may end, as a share of its height."""
+_ENDS_SHARE, _ENDS_PX = 0.2, 2.0
+"""How near to the top of what hides it a box that is cut there ends: a share of its height, and in network
+pixels. One that goes on below that is seen beside it, or was completed by the detector."""
 _COVERED = 0.35
 """Share of a bottom edge that another box must cover to hide it."""
 
@@ -30,7 +31,7 @@ class CutOff:
     Args:
         sides: the left or the right edge lies on the picture's border.
         top: the same of the top edge.
-        bottom: the same of the bottom edge, or another box stands before it.
+        bottom: the same of the bottom edge, or it lies where a box that stands before it begins.
     """
 
     sides: Flags
@@ -51,9 +52,10 @@ def cut_off(boxes_xyxy: Float, box: Letterbox) -> CutOff:
 
 
 def hidden_bottoms(boxes_xyxy: Float) -> Flags:
-    """Which boxes (N, 4) have a bottom edge that is hidden by a box that ends below it, and so is nearer."""
+    """Which boxes (N, 4) end at the top of a box that ends below them, and so is nearer."""
     left, top, right, bottom = boxes_xyxy.T
     nearer = bottom[None] > bottom[:, None] + _NEARER_SHARE * (bottom - top)[:, None]
-    before = nearer & (top[None] < bottom[:, None] + _REACHES_SHARE * (bottom - top)[:, None])
+    apart = np.abs(bottom[:, None] - top[None])
+    before = nearer & (apart < (_ENDS_SHARE * (bottom - top) + _ENDS_PX)[:, None])
     shared = np.minimum(right[None], right[:, None]) - np.maximum(left[None], left[:, None])
     return np.asarray((before & (shared > _COVERED * (right - left)[:, None])).any(axis=1))

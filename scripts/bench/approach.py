@@ -7,7 +7,8 @@ On rendered drives whose vehicle shapes and surroundings differ from those that 
 true boxes with edges off as a detector's, of which half of the variance is new in each frame and half lasts
 for about half a second; hidden parts left out; one box in ten missed. They go through the tracker, and what
 ``Ranger`` says of each track is held against the truth of the vehicle that its detection is of. Calibrations
-tell the camera's height and pitch; and once more without a calibration, time to contact alone.
+tell the camera's height and pitch, and errors are those of roads that are level and plane, as the rendered
+ones are; and once more without a calibration, time to contact alone.
 
 Peers: the same distances with each frame standing alone, and closing speed as the slope of a line through
 those of the last second.
@@ -29,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 from distance_figures import BANDS_M, Float
-from distance_worlds import uncovered
+from distance_worlds import RENDERED, uncovered
 from numpy.typing import NDArray
 
 from catseye.capture.calibration import Calibration
@@ -161,6 +162,7 @@ def _followed(drive: Drive, *, calibrated: bool) -> Iterator[tuple[NDArray[np.fl
         "calibration": drive.calibration if calibrated else None,
         "box": drive.box,
         "shapes": [shapes_of(name) for name in CLASSES],
+        "errors": RENDERED,
     }
     tracker, ranger, alone = Tracker(), Ranger(**options), Ranger(**options)
     past: dict[int, list[tuple[float, float]]] = {}

@@ -25,7 +25,9 @@ class Measured:
 
     def within(self, low: float, high: float) -> Measured:
         """Those whose true distance lies in a range."""
-        kept = (self.true_m >= low) & (self.true_m < high)
+        return self.chosen((self.true_m >= low) & (self.true_m < high))
+
+    def chosen(self, kept: NDArray[np.bool_]) -> Measured:
         return Measured(self.true_m[kept], self.metres[kept], self.sigma_m[kept])
 
 

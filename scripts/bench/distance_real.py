@@ -17,7 +17,7 @@ from yolox import COCO, Yolox
 from catseye.capture.calibration import Calibration
 from catseye.capture.geometry import Image, letterbox
 from catseye.runtime.distance import CueName, Ranger
-from catseye.runtime.ranging.errors import BoxErrors
+from catseye.runtime.ranging.errors import ERRORS, BoxErrors, CueErrors
 from catseye.runtime.ranging.known_sizes import shapes_of
 
 KITTI_HEIGHT_M = 1.65
@@ -42,21 +42,31 @@ class Case:
     true_m: Float
 
 
-def measure_cases(cases: Sequence[Case], cues: Sequence[CueName]) -> Measured:
-    """All of them as a runtime without depth would, each picture by itself, edges as a detector's."""
+def measure_cases(
+    cases: Sequence[Case], cues: Sequence[CueName], *, fps: float | None = None, errors: CueErrors = ERRORS
+) -> Measured:
+    """All of them as a runtime without depth would, edges as a detector's.
+
+    Args:
+        fps: they are one camera's drive at that rate; without, each picture is by itself.
+    """
     rows: list[tuple[Float, ...]] = []
-    for case in cases:
+    ranger: Ranger | None = None
+    for number, case in enumerate(cases):
         width, height = case.calibration.width, case.calibration.height
         box = letterbox(width, height, width // 32 * 32, height // 32 * 32)
-        ranger = Ranger(
-            depth=None,
-            calibration=case.calibration,
-            box=box,
-            shapes=[shapes_of(name) for name in _NAMES],
-            cues=cues,
-        )
+        if ranger is None or fps is None:
+            ranger = Ranger(
+                depth=None,
+                calibration=case.calibration,
+                box=box,
+                shapes=[shapes_of(name) for name in _NAMES],
+                cues=cues,
+                errors=errors,
+            )
         classes = np.array([_NAMES.index(name) for name in case.names], dtype=np.int32)
-        told = ranger.measure(None, box.boxes_to_network(case.boxes), classes, time_s=0.0)
+        time_s = 0.0 if fps is None else number / fps
+        told = ranger.measure(None, box.boxes_to_network(case.boxes), classes, time_s=time_s)
         rows.append((case.true_m, told.metres.astype(np.float64), told.sigma_m.astype(np.float64)))
     true, metres, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
     return Measured(true, metres, sigma)

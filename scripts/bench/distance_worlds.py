@@ -20,11 +20,14 @@ from catseye.pretrain.probes import load_pretext
 from catseye.pretrain.tasks.depth import Depth, canonical_depth
 from catseye.runtime.bundle import DepthOutput
 from catseye.runtime.distance import CueName, Ranger
-from catseye.runtime.ranging.errors import BoxErrors, CueErrors
+from catseye.runtime.ranging.errors import ERRORS, BoxErrors, CueErrors
 from catseye.runtime.ranging.known_sizes import Shapes
 
-_SEEN = 0.4
+SEEN = 0.4
 """Least visible part of a vehicle that is measured."""
+RENDERED = replace(ERRORS, mount_rad=0.0, nod_rad=0.0026, bend=0.0, tilt=0.0)
+"""Errors of the cues on rendered worlds: their roads are a level plane, calibrations give the mean pitch, and
+cameras nod by no more than that, as ``fit_errors`` finds it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def read_world(folder: Path, *, width: int, height: int, run: Path | None = None
         maps = _depth_maps(network, base.with_name(base.name + ".mp4"), box) if network is not None else None
         samples = []
         for frame in range(len(truth)):
-            rows = (truth.frame_index == frame) & (truth.visibility >= _SEEN)
+            rows = (truth.frame_index == frame) & (truth.visibility >= SEEN)
             samples.append(
                 Sample(
                     time_s=float(truth.pts[frame]) / 90_000,
@@ -162,7 +165,7 @@ def fit_errors(
     fitted = start
     used: tuple[CueName, ...] = ("ground",) if depth is None else ("depth",)
     for factors in (np.geomspace(0.3, 3, 5), np.geomspace(0.75, 1.33, 5), np.geomspace(0.9, 1.1, 5)):
-        for name in ("pitch_rad", "ground") if depth is None else ("depth_near_px", "depth", "depth_px"):
+        for name in ("nod_rad", "ground") if depth is None else ("depth_near_px", "depth", "depth_px"):
             values = [(getattr(fitted, name) or 3.0) * factor for factor in factors]
             fitted = _likeliest(streams, fitted, name, values, used, shapes, depth)
     if hidden is not None:

@@ -73,3 +73,20 @@ def test_a_rational_distortion_has_all_its_coefficients(tmp_path: Path) -> None:
     path.write_text(json.dumps({**document, "distortion": [0.1] * 5}))
     with pytest.raises(InputError, match="needs 8 coefficients, not 5"):
         Calibration.load(path)
+
+
+def test_a_lens_is_undone_unless_frames_are_rectified() -> None:
+    fisheye = {"distortion_model": "equidistant", "distortion": (0.0, 0.0, 0.0, 0.0)}
+    bent = Calibration(width=1280, height=720, K=K, rectified=False, **fisheye)
+    seen = np.array([[0.5, 0.0]])
+    np.testing.assert_allclose(bent.undistorted(seen), [[np.tan(0.5), 0.0]])
+    for straight in (bent.model_copy(update={"rectified": True}), Calibration(width=1280, height=720, K=K)):
+        assert not straight.bends
+        np.testing.assert_array_equal(straight.undistorted(seen), seen)
+    assert not Calibration(width=1280, height=720, K=K, rectified=False).bends
+
+
+@pytest.mark.parametrize(("model", "count"), [("equidistant", 5), ("plumb_bob", 8)])
+def test_each_lens_has_its_coefficients(model: str, count: int) -> None:
+    with pytest.raises(ValueError, match=f"{model} needs .* coefficients, not {count}"):
+        Calibration(width=1280, height=720, K=K, distortion_model=model, distortion=(0.1,) * count)

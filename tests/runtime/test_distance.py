@@ -7,6 +7,7 @@ import pytest
 from standing_boxes import BOX, ERRORS, MOUNT, K, standing
 
 from catseye.capture.calibration import Calibration
+from catseye.capture.lens import distorted
 from catseye.runtime.bundle import DepthOutput
 from catseye.runtime.distance import Ranger
 from catseye.runtime.ranging.known_sizes import Shape
@@ -139,3 +140,23 @@ def test_growth_tells_a_time_to_contact_unless_the_box_is_cut_off(cut_off: bool)
         found = along.measure(None, box, KIND, time_s=0.1 * k, ids=np.array([1]))
     assert found.contact_s is not None
     assert np.isnan(found.contact_s[0]) if cut_off else found.contact_s[0] < 3.0
+
+
+def test_a_lens_is_undone_for_the_road_and_for_sizes() -> None:
+    """A fisheye shows a vehicle at the picture's side lower and smaller than a pinhole camera."""
+    K_net, z = MOUNTED.network_matrix(BOX), 9.0
+    whole = np.array(standing(z, x=4.5))
+    middles = np.array([[whole[[0, 2]].mean(), whole[1]], [whole[[0, 2]].mean(), whole[3]]])
+    focal, centre = K_net[[0, 1], [0, 1]], K_net[:2, 2]
+    shown = distorted((middles - centre) / focal, "equidistant", (0.0,) * 4) * focal + centre
+    seen = np.array([[*(whole[0], shown[0, 1]), *(whole[2], shown[1, 1])]], np.float32)
+    seen[:, [0, 2]] += shown[1, 0] - middles[1, 0]
+    lens = {"distortion_model": "equidistant", "distortion": (0.0,) * 4, "rectified": False}
+    for cue in ("ground", "size"):
+        options: dict[str, Any] = {"shapes": [CAR], "cues": (cue,)}
+        straight = ranger(calibration=MOUNTED.model_copy(update=lens), **options)
+        ignored = ranger(calibration=MOUNTED, **options)
+        off, left = (
+            abs(each.measure(None, seen, KIND, time_s=0).metres[0] - z) for each in (straight, ignored)
+        )
+        assert off < 0.15 and left > 0.4

@@ -16,8 +16,16 @@ def test_edges_on_the_picture_border_are_cut() -> None:
     assert cut.bottom.tolist() == [False, False, False, True, False]
 
 
-def test_a_nearer_vehicle_hides_the_bottom_of_one_behind() -> None:
-    assert hidden_bottoms(boxes(standing(30.0), standing(12.0))).tolist() == [True, False]
+def test_a_nearer_vehicle_hides_the_bottom_of_one_that_ends_at_its_top() -> None:
+    behind, before = standing(30.0), standing(12.0, height=1.3)
+    for off in (-1.0, 0.0, 1.0):
+        behind[3] = before[1] + off
+        assert hidden_bottoms(boxes(behind, before)).tolist() == [True, False]
+
+
+def test_a_box_that_goes_on_below_the_top_of_a_nearer_one_ends_where_its_vehicle_stands() -> None:
+    """Detectors and people draw most vehicles whole that others hide in part."""
+    assert not hidden_bottoms(boxes(standing(30.0), standing(12.0))).any()
 
 
 def test_a_neighbour_hides_nothing() -> None:
