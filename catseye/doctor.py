@@ -22,12 +22,16 @@ _EXTRAS = {
     "export": ("torch", "onnx", "onnxscript", "onnxslim"),
     "upload": ("s3fs",),
     "cluster": ("ray",),
+    "mcap": ("mcap",),
+    "mqtt": ("paho",),
 }
 _STAGES = {
     "train": "pretrain, finetune, evaluate, select",
     "export": "export and wrap",
     "upload": "uploads to S3",
     "cluster": "ingest --ray",
+    "mcap": "run --mcap",
+    "mqtt": "run --mqtt",
 }
 _CODECS = ("h264", "hevc", "mjpeg", "av1")
 _LEAST_FREE = 2 << 30

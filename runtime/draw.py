@@ -80,9 +80,14 @@ def label(result: FrameResult, row: int) -> str:
     return "  ".join(words)
 
 
+def id_rgb(id_: int) -> tuple[float, float, float]:
+    """A colour that an id always has, 0 to 1; hues of successive ids lie far apart on the circle."""
+    return colorsys.hsv_to_rgb(id_ * _GOLDEN % 1.0, 0.85, 1.0)
+
+
 def id_colour(id_: int, planes: Planes) -> Colour:
-    """A colour that an id always has; hues of successive ids lie far apart on the circle."""
-    rgb = 255 * np.array(colorsys.hsv_to_rgb(id_ * _GOLDEN % 1.0, 0.85, 1.0))
+    """The same in the levels of a frame's planes."""
+    rgb = 255 * np.array(id_rgb(id_))
     to_rgb = rgb_from_yuv(planes.matrix, full_range=False)
     y, u, v = np.clip(np.linalg.solve(to_rgb[:, :3], rgb - to_rgb[:, 3]).round(), 16, 240).astype(int)
     return int(y), int(u), int(v)

@@ -71,11 +71,31 @@ class Ages:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """What became of the records for an MQTT broker.
+
+    Args:
+        sent: records that the system has taken.
+        dropped: the others, for which the broker was too slow, or away.
+        connections: times that it took us on.
+    """
+
+    sent: int
+    dropped: int
+    connections: int
+
+
+@dataclass(frozen=True)
 class RunSummary:
-    """What became of all streams, whose summaries are in the order given, and how long it took."""
+    """What became of all streams, whose summaries are in the order given, and how long it took.
+
+    Args:
+        mqtt: what became of the records for a broker; None where there is none.
+    """
 
     streams: tuple[StreamSummary, ...]
     seconds: float
+    mqtt: Delivery | None = None
 
     @property
     def frames_in(self) -> int:
@@ -114,5 +134,6 @@ class RunSummary:
         return {
             **{name: getattr(self, name) for name in names},
             "output_age": None if age is None else asdict(age),
+            "mqtt": None if self.mqtt is None else asdict(self.mqtt),
             "streams": [asdict(stream) for stream in self.streams],
         }

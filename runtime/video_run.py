@@ -1,4 +1,4 @@
-"""``run``: a bundle on files or cameras, with the results as JSON Lines and drawn onto video."""
+"""``run``: a bundle on files or cameras, with the results as JSON Lines, MCAP, MQTT and drawn onto video."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from time import perf_counter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.live import Transport
@@ -25,6 +25,10 @@ from catseye.runtime.results import JsonLinesWriter
 from catseye.runtime.sources.opening import SourceSpec, rounds_of
 from catseye.runtime.stream_summary import RunSummary, StreamSummary
 
+if TYPE_CHECKING:
+    from catseye.runtime.outputs.mcap_log import McapLog
+    from catseye.runtime.outputs.mqtt import MqttOutput
+
 _log = logging.getLogger(__name__)
 
 Calibrations: TypeAlias = str | Path | Mapping[str, str | Path]
@@ -32,6 +36,7 @@ Calibrations: TypeAlias = str | Path | Mapping[str, str | Path]
 
 RecordWriter: TypeAlias = JsonLinesWriter | RecordLog | StandardOutput
 STANDARD_OUTPUT = "-"
+PICTURE_WIDTH = 960
 
 
 def run(
@@ -39,6 +44,9 @@ def run(
     *sources: str | Path,
     jsonl: str | Path | None = None,
     video: str | Path | None = None,
+    mcap: str | Path | None = None,
+    mcap_pictures: int = PICTURE_WIDTH,
+    mqtt: str | None = None,
     sinks: Sequence[Sink] = (),
     calibration: Calibrations | None = None,
     transport: Transport = "tcp",
@@ -61,6 +69,10 @@ def run(
             live streams the file is appended to, and may be moved away meanwhile; see ``RecordLog``.
         video: where to write the video with the tracks drawn on it: an ``.mp4`` of one stream, a folder of
             several.
+        mcap: where to write frames and results as MCAP, which Foxglove plays; of live streams many files, see
+            ``outputs.mcap_log.McapLog``.
+        mcap_pictures: most pixels of the width of the pictures in it; 0 writes none.
+        mqtt: the broker to publish each record to, see ``outputs.mqtt_address`` and ``outputs.mqtt``.
         sinks: what else takes each frame with its result, in the output's thread.
         calibration: the camera's ``calibration.json``, or those of several by the names of their streams;
             without it distances in metres are null.
@@ -74,7 +86,7 @@ def run(
         stop: ends the run when it is set; what has been decoded until then is still put out.
         on_status: told every second how the streams fare.
 
-    Interrupted by KeyboardInterrupt, it finishes both files with what is done and raises it again. On any
+    Interrupted by KeyboardInterrupt, it finishes all files with what is done and raises it again. On any
     other error the records of files so far stay in ``<jsonl>.part``.
 
     Raises:
@@ -82,14 +94,19 @@ def run(
             read is told in its summary's ``error``.
         UsageError: an option has a value that cannot be.
         CatseyeError: the engine does not load the graph.
+        MissingExtraError: ``mcap`` or ``mqtt`` needs a library that is not installed.
         OSError: an output cannot be written.
     """
     began = perf_counter()
     rounds = rounds_of([str(source) for source in sources])
     specs = [spec for together in rounds for spec in together]
-    _check_options(specs, jsonl=jsonl, video=video, threshold=threshold)
+    _check_options(
+        specs, jsonl=jsonl, video=video, mcap=mcap, mcap_pictures=mcap_pictures, threshold=threshold
+    )
+    broker = None if mqtt is None else _broker(mqtt, specs)
     opened = open_bundle(bundle)
     calibrations = _calibrations(calibration, specs)
+    log = None if mcap is None else _mcap_log(mcap, specs, calibrations, mcap_pictures)
     # What is no video is told before the engine is loaded; of many files each is opened in its turn.
     fit = opened.manifest.network.letterbox
     first = [spec.open(transport=transport, fit=fit) for spec in rounds[0]] if len(rounds) == 1 else None
@@ -101,8 +118,12 @@ def run(
             closing(load_engine(opened, engine=engine, precision=precision, threads=threads, plans=plans))
         )
         outputs = [*sinks]
+        if broker is not None:
+            outputs.append(stack.enter_context(broker).write)
         if jsonl is not None:
             outputs.append(_to_records(jsonl, specs, stack))
+        if log is not None:
+            outputs.append(stack.enter_context(log).write)
         for together in rounds:
             with ExitStack() as of_round:
                 of_all = [*outputs]
@@ -133,7 +154,8 @@ def run(
     if interrupted is not None:
         _log.warning("interrupted; the results so far are kept")
         raise interrupted
-    return RunSummary(tuple(summaries), perf_counter() - began)
+    delivery = None if broker is None else broker.delivery()
+    return RunSummary(tuple(summaries), perf_counter() - began, delivery)
 
 
 def _calibrations(given: Calibrations | None, specs: Sequence[SourceSpec]) -> dict[str, Calibration]:
@@ -160,6 +182,25 @@ def _to_records(path: str | Path, specs: Sequence[SourceSpec], stack: ExitStack)
     return lambda _, result: writer.write(result.record())
 
 
+def _mcap_log(
+    path: str | Path, specs: Sequence[SourceSpec], calibrations: Mapping[str, Calibration], widest: int
+) -> McapLog:
+    from catseye.runtime.outputs.mcap_log import McapLog  # not every run needs it
+
+    live = any(spec.live for spec in specs)
+    return McapLog(path, endless=live, calibrations=calibrations, widest=widest)
+
+
+def _broker(url: str, specs: Sequence[SourceSpec]) -> MqttOutput:
+    from catseye.runtime.outputs.mqtt import STATUS, MqttOutput, topic_word
+    from catseye.runtime.outputs.mqtt_address import MqttAddress
+
+    for spec in specs:
+        if topic_word(spec.name) == STATUS:
+            raise UsageError(f"stream {spec.name!r}: the topic of that name tells whether we are online")
+    return MqttOutput(MqttAddress.parse(url))
+
+
 def _to_videos(path: Path, specs: Sequence[SourceSpec], streams: int, stack: ExitStack) -> Sink:
     """Each stream drawn into its own file: ``path``, or below it where there are several."""
     videos = {
@@ -180,11 +221,19 @@ def _check_options(
     *,
     jsonl: str | Path | None,
     video: str | Path | None,
+    mcap: str | Path | None,
+    mcap_pictures: int,
     threshold: float | None,
 ) -> None:
     if threshold is not None and not 0 < threshold <= 1:
         raise UsageError(f"threshold is {threshold}: give a score above 0 and up to 1")
     written = [] if jsonl is None or str(jsonl) == STANDARD_OUTPUT else [("jsonl", Path(jsonl))]
+    if mcap is not None:
+        if Path(mcap).suffix.lower() != ".mcap":
+            raise UsageError(f"mcap is {mcap}: its name must end in .mcap")
+        if mcap_pictures < 0 or mcap_pictures == 1:
+            raise UsageError(f"mcap_pictures is {mcap_pictures}: give a width in pixels, or 0 for none")
+        written.append(("mcap", Path(mcap)))
     if video is not None:
         is_file = Path(video).suffix.lower() == ".mp4"
         if len(specs) == 1 and not is_file:

@@ -46,6 +46,23 @@ def run(
         Path | None,
         typer.Option(help="Write the video, tracks drawn, to this file; of several streams to this folder."),
     ] = None,
+    mcap: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write pictures, boxes and records to this .mcap, for Foxglove; of cameras to files with "
+            "the time in their names, a new one each hour or 512 MiB."
+        ),
+    ] = None,
+    mcap_pictures: Annotated[
+        int, typer.Option(help="Most pixels of the width of pictures in --mcap; 0 writes none.")
+    ] = 960,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            help="Publish a record a frame: mqtt[s]://[user@]host[:port]/topic. The password is taken from "
+            "CATSEYE_MQTT_PASSWORD, or the file that CATSEYE_MQTT_PASSWORD_FILE names."
+        ),
+    ] = None,
     calibration: Annotated[
         list[str] | None,
         typer.Option(help="calibration.json of the camera; of several streams NAME=FILE, repeatable."),
@@ -116,6 +133,9 @@ def run(
             *named,
             jsonl=jsonl,
             video=video,
+            mcap=mcap,
+            mcap_pictures=mcap_pictures,
+            mqtt=mqtt,
             sinks=[board.show] if board is not None else [],
             calibration=_calibration(calibration or (), lenses),
             transport=transport or carried.record.transport or "tcp",
@@ -137,6 +157,8 @@ def run(
     else:
         title = f"{summary.processed} frames in {summary.seconds:.2f} s, {summary.fps:.1f} frames/s"
         print_table(title, _HEADER, [_row(stream) for stream in summary.streams], to=to)
+    if summary.mqtt is not None and not as_json:
+        to.print(f"MQTT: {summary.mqtt.sent} records sent, {summary.mqtt.dropped} dropped")
     failed = [stream for stream in summary.streams if stream.error]
     if failed and not live:
         raise CatseyeError(f"{len(failed)} of {len(specs)} files failed, first {failed[0].error}")
