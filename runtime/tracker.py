@@ -73,9 +73,8 @@ class Tracker:
         class_penalty: overlap that a detection of another class than the track's is taken for less; 1 forbids
             it. Detectors that waver between car and truck should not break a track.
         min_likeness: cosine of embeddings below which a detection is not taken for a track that was unseen
-            for a while; 0 does not look at embeddings. Between frames in a row motion
-            knows better. With embeddings that ``embed`` has taught, 0.7 did no harm on rendered drives and
-            hardly helped.
+            for a while; 0 does not look at embeddings. Between frames in a row motion knows better. With
+            embeddings that ``embed`` has taught, 0.7 did no harm on rendered drives and hardly helped.
         measurement_noise, acceleration_noise, initial_rate: see ``kalman.Noise``.
         camera_motion: whether tracks are moved as the camera turns, where frames are given.
 

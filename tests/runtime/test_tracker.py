@@ -85,6 +85,14 @@ def test_a_single_false_alarm_gets_no_id() -> None:
     assert step(tracker, [box(700, 200)], 0.84).ids.tolist() == [1]
 
 
+def test_a_weak_detection_does_not_confirm_what_one_confident_one_began() -> None:
+    tracker = Tracker(max_unconfirmed_s=1.0)
+    step(tracker, [], 0.0)
+    step(tracker, [box(200, 200)], 0.04)
+    assert len(step(tracker, [box(200, 200)], 0.08, 0.15)) == 0
+    assert step(tracker, [box(200, 200)], 0.12).ids.tolist() == [1]
+
+
 def test_an_object_that_is_detected_twice_is_one_track() -> None:
     tracker = Tracker(max_start_overlap=0.6)
     double = [box(100, 100), box(104, 101)]
@@ -107,6 +115,14 @@ def test_class_that_wavers_keeps_id_and_majority() -> None:
     for k in range(30):
         tracks = step(tracker, [box(200, 200)], k / 25, kind=7 if k % 4 == 3 else 2)
         assert tracks.ids.tolist() == [1] and tracks.classes.tolist() == [2]
+
+
+def test_class_changes_once_most_of_the_scores_speak_for_another() -> None:
+    tracker = Tracker()
+    shown = [
+        step(tracker, [box(200, 200)], k / 25, kind=2 if k < 3 else 7).classes.tolist() for k in range(9)
+    ]
+    assert shown == [[2]] * 6 + [[7]] * 3
 
 
 def test_tracks_that_begin_together_are_numbered_from_left_to_right() -> None:
