@@ -37,15 +37,26 @@ def iou(a_xyxy: NDArray[np.floating], b_xyxy: NDArray[np.floating]) -> NDArray[n
 
 def grown_iou(
     a_xyxy: NDArray[np.floating], b_xyxy: NDArray[np.floating], margins: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """Intersection over union (N, M) once both boxes of a pair have grown on all sides by the margins (N, 2)
+) -> NDArray[np.float32]:
+    """Intersection over union (N, M) once both boxes of a pair have grown on all sides by the margins (2, N)
     of the first, in x and y, above 0 (after C-BIoU: Yang et al., arXiv 2211.14317)."""
-    outward = np.concatenate([-margins, margins], axis=1)[:, None]
-    a, b = a_xyxy[:, None] + outward, b_xyxy + outward
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    overlap = np.maximum(sides, 0).prod(axis=2)
-    areas = (a[..., 2:] - a[..., :2]).prod(axis=2) + (b[..., 2:] - b[..., :2]).prod(axis=2)
-    return np.asarray(overlap / (areas - overlap))
+    a = np.ascontiguousarray(a_xyxy.T, dtype=np.float32)
+    b = np.ascontiguousarray(b_xyxy.T, dtype=np.float32)
+    more = 2 * margins.astype(np.float32)[:, :, None]
+    a, b = a[:, :, None], b[:, None, :]
+    sides = np.minimum(a[2:], b[2:])
+    sides -= np.maximum(a[:2], b[:2])
+    sides += more
+    np.maximum(sides, 0, out=sides)
+    overlap = sides[0] * sides[1]
+    np.add(b[2:] - b[:2], more, out=sides)
+    union = np.multiply(sides[0], sides[1], out=sides[0])
+    more += a[2:]
+    more -= a[:2]
+    union += more[0] * more[1]
+    union -= overlap
+    overlap /= union
+    return np.asarray(overlap)
 
 
 def assign(benefit: NDArray[np.floating]) -> Pairs:
@@ -62,8 +73,11 @@ def assign(benefit: NDArray[np.floating]) -> Pairs:
     if benefit.size == 0:
         return Pairs(np.empty(0, np.intp), np.empty(0, np.intp))
     best_col = benefit.argmax(axis=1)
-    best = benefit[np.arange(len(benefit)), best_col]
+    best = benefit.max(axis=1)
     bidders = (best > 0).nonzero()[0]
+    wanted = best_col[bidders]
+    if len(set(wanted.tolist())) == len(wanted):
+        return Pairs(bidders, wanted)
     # The last write to a column stays: bidders in rising order leave it to the one that gains most.
     bidders = bidders[best[bidders].argsort(kind="stable")]
     row_of = np.full(benefit.shape[1], -1, dtype=np.intp)

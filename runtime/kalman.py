@@ -1,23 +1,29 @@
-"""Constant-velocity Kalman filters over all tracks at once.
+"""Kalman filters over all tracks at once, for boxes whose centres move on and whose sizes settle.
 
 The state of a track is the centre and size of its box (cx, cy, w, h) in pixels and their rates in pixels a
 second. Width and height, rather than area and aspect, because their measurement noise is then that of the
 corners, and because no coordinate depends on another: with diagonal noise the eight-state filter falls apart,
-exactly, into four filters of two states each. All of them are stepped by a few elementwise operations, with
-no matrix to invert.
+exactly, into four filters of two states each, with no matrix to invert.
 
-A set of N tracks is one float64 array (N, 5, 4): for each of the four coordinates its value, its rate, the
-variance of the value, the covariance of both and the variance of the rate.
+A set of N tracks is one float64 array (4, 5, N): for each of the four coordinates its value, its rate, the
+variance of the value, the covariance of both and the variance of the rate. A step of time is linear in these
+five, and so is one small matrix a coordinate.
 
 Noise is stated in box sizes, √(w·h), so that it means the same near and far, for a car seen from the side and
 for a pedestrian. Process noise is white acceleration integrated over the real time step (Bar-Shalom, Li and
 Kirubarajan, Estimation with Applications to Tracking and Navigation, 6.2.2), so that frames may come at any
-pace.
+pace. It grows with the track's speed: what passes close by changes its course across the picture and its size
+quickly, as a pedestrian or a car far ahead does not, and one filter should follow the one without swaying
+with every jolt of the other's box. A centre is expected to keep its rate and a size is not: a pedestrian's
+width swings with the gait, a box that is half hidden shrinks, and neither goes on. So the rate of a size is
+expected to decay, while the doubt about it does not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +31,21 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 
 VALUE, RATE, VAR_VALUE, COVARIANCE, VAR_RATE = range(5)
+_STIR = 0.7  # sizes a second: what a track that stands still is taken to move
+_SETTLE_S = 0.4  # in which the rate of a width or height is expected to fall to 1/e
 _SMALLEST = 1.0  # pixels; a shrinking box that is not seen must not turn inside out
+
+_FROM_CORNERS = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [-1, 0, 1, 0], [0, -1, 0, 1]])
+_TO_CORNERS = np.linalg.inv(_FROM_CORNERS)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations in box sizes.
+    """Standard deviations, in parts of the box size.
 
     Args:
         measurement: of a measured centre, width or height.
-        acceleration: of the change of a rate over one second, in sizes a second.
+        acceleration: of the change of a rate over one second, as a share of how fast the centre moves.
         initial_rate: of the rate of a track seen once, in sizes a second.
     """
 
@@ -44,65 +55,65 @@ class Noise:
 
 
 def start(boxes_xyxy: Float, noise: Noise) -> Float:
-    """States (N, 5, 4) of tracks seen once, at boxes (N, 4)."""
-    state = np.zeros((len(boxes_xyxy), 5, 4))
+    """States (4, 5, N) of tracks seen once, at boxes (N, 4)."""
+    state = np.zeros((4, 5, len(boxes_xyxy)))
     state[:, VALUE] = centre_and_size(boxes_xyxy)
-    size = _size(state)
-    state[:, VAR_VALUE] = (noise.measurement * size) ** 2
-    state[:, VAR_RATE] = (noise.initial_rate * size) ** 2
+    scale = size(state)
+    state[:, VAR_VALUE] = (noise.measurement * scale) ** 2
+    state[:, VAR_RATE] = (noise.initial_rate * scale) ** 2
     return state
 
 
 def predict(state: Float, dt: float, noise: Noise) -> Float:
-    """States (N, 5, 4) ``dt`` seconds later."""
-    density = (noise.acceleration * _size(state)) ** 2
-    value, rate, var_value, covariance, var_rate = state.transpose(1, 0, 2)
-    later = np.empty_like(state)
-    later[:, VALUE] = value + dt * rate
-    later[:, RATE] = rate
-    later[:, VAR_VALUE] = var_value + dt * (2 * covariance + dt * var_rate) + density * (dt**3 / 3)
-    later[:, COVARIANCE] = covariance + dt * var_rate + density * (dt**2 / 2)
-    later[:, VAR_RATE] = var_rate + density * dt
-    np.maximum(later[:, VALUE, 2:], _SMALLEST, out=later[:, VALUE, 2:])
+    """States (4, 5, N) ``dt`` seconds later."""
+    later = _step(round(dt, 6)) @ state
+    growth = noise.acceleration**2 * np.array([dt**3 / 3, dt**2 / 2, dt])
+    speed_squared = (_STIR * size(state)) ** 2 + state[0, RATE] ** 2 + state[1, RATE] ** 2
+    later[:, VAR_VALUE:] += growth[:, None] * speed_squared
+    np.maximum(later[2:, VALUE], _SMALLEST, out=later[2:, VALUE])
     return later
 
 
+@lru_cache(maxsize=64)
+def _step(dt: float) -> Float:
+    """What a step of time does to the five numbers of each coordinate, (4, 5, 5): worked out once for each
+    length, since a stream has few."""
+    left = exp(-dt / _SETTLE_S)
+    doubt = [0, 0, 1, 2 * dt, dt * dt], [0, 0, 0, 1, dt], [0, 0, 0, 0, 1]
+    centre = [[1, dt, 0, 0, 0], [0, 1, 0, 0, 0], *doubt]
+    side = [[1, _SETTLE_S * (1 - left), 0, 0, 0], [0, left, 0, 0, 0], *doubt]
+    return np.array([centre, centre, side, side])
+
+
 def correct(state: Float, boxes_xyxy: Float, noise: Noise) -> Float:
-    """States (N, 5, 4) after measuring boxes (N, 4), one for each."""
-    value, rate, var_value, covariance, var_rate = state.transpose(1, 0, 2)
-    surprise = centre_and_size(boxes_xyxy) - value
-    total = var_value + (noise.measurement * _size(state)) ** 2
-    gain_value, gain_rate = var_value / total, covariance / total
-    known = np.empty_like(state)
-    known[:, VALUE] = value + gain_value * surprise
-    known[:, RATE] = rate + gain_rate * surprise
-    known[:, VAR_VALUE] = (1 - gain_value) * var_value
-    known[:, COVARIANCE] = (1 - gain_value) * covariance
-    known[:, VAR_RATE] = var_rate - gain_rate * covariance
-    np.maximum(known[:, VALUE, 2:], _SMALLEST, out=known[:, VALUE, 2:])
+    """States (4, 5, N) after measuring boxes (N, 4), one for each."""
+    known = np.array(state)
+    variance = known[:, VAR_VALUE]
+    surprise = centre_and_size(boxes_xyxy) - known[:, VALUE]
+    # Of the value and of the rate.
+    gain = known[:, VAR_VALUE:VAR_RATE] / (variance + (noise.measurement * size(state)) ** 2)[:, None]
+    known[:, :VAR_VALUE] += gain * surprise[:, None]
+    known[:, VAR_RATE] -= gain[:, 1] * known[:, COVARIANCE]
+    known[:, VAR_VALUE:VAR_RATE] *= (1 - gain[:, 0])[:, None]
+    np.maximum(known[2:, VALUE], _SMALLEST, out=known[2:, VALUE])
     return known
 
 
 def centre_and_size(boxes_xyxy: Float) -> Float:
-    """(N, 4) corners x1 y1 x2 y2 as (N, 4) centre and size cx cy w h."""
-    out = np.empty_like(boxes_xyxy)
-    out[:, :2] = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
-    out[:, 2:] = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-    return out
+    """(N, 4) corners x1 y1 x2 y2 as (4, N) centre and size cx cy w h."""
+    return np.asarray(_FROM_CORNERS @ boxes_xyxy.T)
 
 
 def boxes(state: Float) -> Float:
-    """The boxes (N, 4) x1 y1 x2 y2 of states (N, 5, 4)."""
-    value = state[:, VALUE]
-    half = value[:, 2:] / 2
-    return np.concatenate([value[:, :2] - half, value[:, :2] + half], axis=1)
+    """The boxes (N, 4) x1 y1 x2 y2 of states (4, 5, N)."""
+    return np.asarray((_TO_CORNERS @ state[:, VALUE]).T)
 
 
-def reach(state: Float, most: float) -> Float:
-    """How far off a centre may be in x and y, (N, 2) pixels: its deviation, at most ``most`` sizes."""
-    return np.minimum(np.sqrt(state[:, VAR_VALUE, :2]), most * _size(state))
+def doubt(state: Float) -> Float:
+    """Standard deviation of the centre in x and y, (2, N) pixels."""
+    return np.asarray(np.sqrt(state[:2, VAR_VALUE]))
 
 
-def _size(state: Float) -> Float:
-    """√(w·h) of each track, (N, 1), at least a pixel."""
-    return np.maximum(np.sqrt(state[:, VALUE, 2:3] * state[:, VALUE, 3:4]), _SMALLEST)
+def size(state: Float) -> Float:
+    """√(w·h) of each track, (N,) pixels, at least one."""
+    return np.asarray(np.maximum(np.sqrt(state[2, VALUE] * state[3, VALUE]), _SMALLEST))

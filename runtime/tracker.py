@@ -3,14 +3,16 @@
 Motion is a Kalman filter for all tracks at once, stepped by real seconds. Detections are associated in
 stages, after ByteTrack (Zhang et al., arXiv 2110.06864): confident ones with every confirmed track, then weak
 ones with the confirmed tracks left over, since a weak score on the path of a track is more often the same
-vehicle half hidden than a false alarm; and the confident ones left with the tracks not confirmed yet. Before
-what is left then starts a track, it is sought farther around the confirmed tracks that were not seen, and
-belongs to one of them where the two fit each other and nothing else.
+vehicle half hidden than a false alarm; and the confident ones left with the tracks not confirmed yet.
+
+Boxes overlap once both have grown by the doubt about where the track is now. That is next to nothing for a
+track that was seen a moment ago, and lets one that is new, was hidden or is looked at a few times a second be
+found beside its path.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 from catseye.errors import UsageError
 from catseye.runtime import kalman
 from catseye.runtime.association import Index, assign, grown_iou, iou
+from catseye.runtime.track_book import FIRST_S, HITS, ID, KIND, SEEN_S, Book, Detections, born, checked
 
 if TYPE_CHECKING:
     from catseye.runtime.camera_motion import CameraMotion, Turn
 
 _A_WHILE_S = 0.3
-_REACH = 0.5
-"""Sizes up to which a box grows when a track is sought farther around."""
-_ALIKE = 1.75
-"""Times that a side may differ there."""
-_REMEMBERED = 0.9  # of a track's appearance at each match, the rest is the new one
+_MOST_GROWTH = 0.5
+"""Sizes up to which boxes grow."""
 
 
 @dataclass(frozen=True)
@@ -55,42 +55,6 @@ class Tracks:
         return len(self.ids)
 
 
-@dataclass
-class _Book:
-    """All tracks alive, a row each; ``id`` is 0 until a track is confirmed."""
-
-    state: NDArray[np.float64]
-    id: NDArray[np.int64]
-    hits: NDArray[np.int32]
-    first_s: NDArray[np.float64]
-    seen_s: NDArray[np.float64]
-    kind: NDArray[np.int32]
-    kind_weight: NDArray[np.float64]
-    looks: NDArray[np.float32]
-
-    def take(self, rows: Index | NDArray[np.bool_]) -> _Book:
-        return _Book(*(getattr(self, name)[rows] for name in _COLUMNS))
-
-    def then(self, other: _Book) -> _Book:
-        return _Book(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS))
-
-
-_COLUMNS = tuple(field.name for field in fields(_Book))
-
-
-@dataclass(frozen=True)
-class _Detections:
-    """Detections of one frame: boxes (M, 4), scores and kinds (M,), embeddings (M, E) with E 0 for none."""
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float32]
-    kinds: NDArray[np.int32]
-    looks: NDArray[np.float32]
-
-    def take(self, rows: Index) -> _Detections:
-        return _Detections(self.boxes[rows], self.scores[rows], self.kinds[rows], self.looks[rows])
-
-
 class Tracker:
     """Tracks of one stream. Nothing is shared between trackers.
 
@@ -104,15 +68,13 @@ class Tracker:
             enough: what is there may have been there all along.
         max_lost_s: seconds after which a confirmed track that is not seen ends.
         max_unconfirmed_s: the same for a track that is not confirmed.
-        min_iou: overlap with the predicted box from which a confident detection can match, and that of both
-            grown where it is sought farther around.
+        min_iou: overlap with the predicted box, both grown, from which a confident detection can match.
         min_iou_low: the same for weak detections and for tracks not confirmed.
         class_penalty: overlap that a detection of another class than the track's is taken for less; 1 forbids
             it. Detectors that waver between car and truck should not break a track.
         min_likeness: cosine of embeddings below which a detection is not taken for a track that was unseen
-            for a while, or farther around; 0 does not look at embeddings. Between frames in a row motion
-            knows better. With embeddings that ``embed`` has taught, 0.7 did no harm on rendered drives and
-            hardly helped.
+            for a while; 0 does not look at embeddings. Between frames in a row motion knows better. With
+            embeddings that ``embed`` has taught, 0.7 did no harm on rendered drives and hardly helped.
         measurement_noise, acceleration_noise, initial_rate: see ``kalman.Noise``.
         camera_motion: whether tracks are moved as the camera turns, where frames are given.
 
@@ -131,11 +93,11 @@ class Tracker:
         max_lost_s: float = 1.5,
         max_unconfirmed_s: float = 0.2,
         min_iou: float = 0.25,
-        min_iou_low: float = 0.4,
+        min_iou_low: float = 0.3,
         class_penalty: float = 0.2,
         min_likeness: float = 0.0,
-        measurement_noise: float = 0.07,
-        acceleration_noise: float = 0.5,
+        measurement_noise: float = 0.065,
+        acceleration_noise: float = 0.35,
         initial_rate: float = 1.0,
         camera_motion: bool = False,
     ) -> None:
@@ -181,7 +143,7 @@ class Tracker:
             from catseye.runtime.camera_motion import CameraMotion
 
             self._camera = CameraMotion()
-        self._book: _Book | None = None
+        self._book: Book | None = None
         self._time_s: float | None = None
         self._next_id = 1
 
@@ -211,119 +173,95 @@ class Tracker:
             ValueError: shapes do not fit together, a value is not finite, a box is inside out, or time runs
             backwards.
         """
-        given = _checked(boxes_xyxy, scores, classes, embeddings)
+        given = checked(boxes_xyxy, scores, classes, embeddings)
         book = self._advance(given, time_s)
         row_given = (given.scores >= self._low).nonzero()[0]
-        seen = given.take(row_given)
+        seen = given if len(row_given) == len(given.scores) else given.take(row_given)
         if self._camera is not None and frame is not None:
             turn = self._camera.see(frame, seen.boxes, width=frame_width)
             if turn is not None:
                 _turn(book.state, turn)
         match, free = self._associate(book, seen, time_s)
 
-        starts = (free & (seen.scores >= self._start)).nonzero()[0]
-        starts = _apart(seen, starts, match[match >= 0], most=self._max_start_overlap)
-        starts = self._seek(book, seen, match, starts)
         rows = (match >= 0).nonzero()[0]
-        _observe(book, rows, seen.take(match[rows]), time_s, self._noise)
-        patience = np.where(book.id > 0, self._max_lost_s, self._max_unconfirmed_s)
-        alive = time_s - book.seen_s <= patience
-        if not alive.all():
-            book, match = book.take(alive), match[alive]
-        if len(starts):
-            born = _born(seen.take(starts), time_s, self._noise)
-            if self._time_s is None:
-                born.hits[:] = self._min_hits
-            book, match = book.then(born), np.concatenate([match, starts])
-        due = ((book.id == 0) & (book.hits >= self._min_hits)).nonzero()[0]
-        book.id[due] = self._next_id + np.arange(len(due))
-        self._next_id += len(due)
-        self._book, self._time_s = book, time_s
-
-        shown = ((match >= 0) & (book.id > 0)).nonzero()[0]
-        shown = shown[book.id[shown].argsort()]
-        col = match[shown]
-        return Tracks(
-            ids=book.id[shown],
-            boxes_xyxy=kalman.boxes(book.state[shown]).astype(np.float32),
-            scores=seen.scores[col],
-            classes=book.kind[shown],
-            detection_index=row_given[col].astype(np.int32),
-            ages_s=(time_s - book.first_s[shown]).astype(np.float32),
+        book.observe(
+            rows if len(rows) < len(match) else slice(None), seen.take(match[rows]), time_s, self._noise
         )
+        starts = (free & (seen.scores >= self._start)).nonzero()[0]
+        if len(starts):
+            starts = _apart(seen, starts, match[rows], most=self._max_start_overlap)
+        if len(rows) < len(match):
+            patience = np.where(book.facts[ID] > 0, self._max_lost_s, self._max_unconfirmed_s)
+            alive = (time_s - book.facts[SEEN_S] <= patience).nonzero()[0]
+            if len(alive) < len(match):
+                book, match = book.take(alive), match[alive]
+        if len(starts):
+            new = born(seen.take(starts), time_s, self._noise)
+            if self._time_s is None:
+                new.facts[HITS] = self._min_hits
+            book, match = book.then(new), np.concatenate([match, starts])
+        due = ((book.facts[ID] == 0) & (book.facts[HITS] >= self._min_hits)).nonzero()[0]
+        if len(due):
+            book.facts[ID, due] = self._next_id + np.arange(len(due))
+            self._next_id += len(due)
+        self._book, self._time_s = book, time_s
+        return _shown(book, match, seen, row_given, time_s)
 
-    def _advance(self, given: _Detections, time_s: float) -> _Book:
+    def _advance(self, given: Detections, time_s: float) -> Book:
         """The tracks as predicted for ``time_s``."""
         if not np.isfinite(time_s):
             raise ValueError(f"time_s {time_s}: must be finite")
         if self._book is None or self._time_s is None:
-            return _born(given.take(np.empty(0, np.intp)), time_s, self._noise)
+            return born(given.take(np.empty(0, np.intp)), time_s, self._noise)
         dt = time_s - self._time_s
         if dt < 0:
             raise ValueError(f"time_s {time_s}: lies before {self._time_s}, the frame given last")
-        if given.looks.shape[1] != self._book.looks.shape[1]:
+        book = self._book
+        if given.looks.shape[1] != book.looks.shape[1]:
             raise ValueError(
-                f"embeddings of length {given.looks.shape[1]}: it was {self._book.looks.shape[1]} before"
+                f"embeddings of length {given.looks.shape[1]}: it was {book.looks.shape[1]} before"
             )
-        return replace(self._book, state=kalman.predict(self._book.state, dt, self._noise))
+        return Book(kalman.predict(book.state, dt, self._noise), book.facts, book.looks)
 
-    def _associate(self, book: _Book, seen: _Detections, time_s: float) -> tuple[Index, NDArray[np.bool_]]:
+    def _associate(self, book: Book, seen: Detections, time_s: float) -> tuple[Index, NDArray[np.bool_]]:
         """The detection of each track, -1 for none, and which detections are left."""
-        overlap = iou(kalman.boxes(book.state), seen.boxes)
-        np.subtract(
-            overlap, np.float32(self._class_penalty), out=overlap, where=book.kind[:, None] != seen.kinds
-        )
-        if self._min_likeness and seen.looks.shape[1]:
-            lost = (time_s - book.seen_s > _A_WHILE_S).nonzero()[0]
-            other = book.looks[lost] @ seen.looks.T < self._min_likeness
-            overlap[lost] = np.where(other, np.float32(-1), overlap[lost])
-
-        confirmed = book.id > 0
-        high = seen.scores >= self._high
-        stages = (
-            (confirmed, high, self._min_iou),
-            (confirmed, ~high, self._min_iou_low),
-            (~confirmed, high, self._min_iou_low),
-        )
-        match = np.full(len(book.id), -1, dtype=np.intp)
+        match = np.full(len(book.looks), -1, dtype=np.intp)
         free = np.ones(len(seen.scores), dtype=np.bool_)
-        for tracks_in, detections_in, least in stages:
+        if not (len(match) and len(free)):
+            return match, free
+        state, facts = book.state, book.facts
+        margins = np.minimum(kalman.doubt(state), _MOST_GROWTH * kalman.size(state))
+        benefit = grown_iou(kalman.boxes(state), seen.boxes, margins)
+        other = facts[KIND][:, None] != seen.kinds.astype(np.float64)
+        if other.any():
+            benefit[other] -= np.float32(self._class_penalty)
+        if self._min_likeness and seen.looks.shape[1]:
+            lost = (time_s - facts[SEEN_S] > _A_WHILE_S).nonzero()[0]
+            strange = book.looks[lost] @ seen.looks.T < self._min_likeness
+            benefit[lost] = np.where(strange, np.float32(-1), benefit[lost])
+        confirmed, high = facts[ID] > 0, seen.scores >= self._high
+        sure = confirmed[:, None] & high
+        benefit -= np.where(sure, np.float32(self._min_iou), np.float32(self._min_iou_low))
+
+        fit = (confirmed[:, None] | high) & (benefit > 0)
+        rows, cols = fit.nonzero()
+        if len(set(cols.tolist())) == len(cols) == len(set(rows.tolist())):
+            # Nothing competes, as in most frames of a few objects.
+            match[rows], free[cols] = cols, False
+            return match, free
+        for tracks_in, detections_in in ((confirmed, high), (confirmed, ~high), (~confirmed, high)):
             rows = (tracks_in & (match < 0)).nonzero()[0]
             cols = (detections_in & free).nonzero()[0]
-            if not (len(rows) and len(cols)):
-                continue
-            benefit = overlap[rows[:, None], cols]
-            benefit -= np.float32(least)
-            pairs = assign(benefit)
-            match[rows[pairs.rows]] = cols[pairs.cols]
-            free[cols[pairs.cols]] = False
+            if len(rows) and len(cols):
+                pairs = assign(benefit[rows[:, None], cols])
+                match[rows[pairs.rows]] = cols[pairs.cols]
+                free[cols[pairs.cols]] = False
         return match, free
 
-    def _seek(self, book: _Book, seen: _Detections, match: Index, starts: Index) -> Index:
-        """Match, in place, lost tracks with detections of ``starts`` somewhat farther away; those left."""
-        lost = ((book.id > 0) & (match < 0)).nonzero()[0]
-        if not (len(lost) and len(starts)):
-            return starts
-        state, found = book.state[lost], seen.take(starts)
-        margins = kalman.reach(state, _REACH)
-        sides = state[:, None, kalman.VALUE, 2:], found.boxes[:, 2:] - found.boxes[:, :2]
-        fit = grown_iou(kalman.boxes(state), found.boxes, margins) > self._min_iou
-        fit &= (np.maximum(*sides) <= _ALIKE * np.minimum(*sides)).all(axis=2)
-        fit &= book.kind[lost][:, None] == found.kinds
-        if self._min_likeness and found.looks.shape[1]:
-            fit &= book.looks[lost] @ found.looks.T >= self._min_likeness
-        # In a crowd the nearest is often another: where there is a choice, none is made.
-        fit &= (fit.sum(axis=0) == 1) & (fit.sum(axis=1, keepdims=True) == 1)
-        rows, cols = fit.nonzero()
-        match[lost[rows]] = starts[cols]
-        return np.delete(starts, cols)
 
-
-def _apart(seen: _Detections, starts: Index, taken: Index, *, most: float) -> Index:
+def _apart(seen: Detections, starts: Index, taken: Index, *, most: float) -> Index:
     """Those of ``starts`` that overlap none taken, and no better start, of their class too much; from left to
     right, since scores that are nearly equal change places from one machine to another."""
-    if not len(starts):
-        return starts
     starts = starts[np.argsort(-seen.scores[starts], kind="stable")]
     rivals = np.concatenate([taken, starts])
     doubles = iou(seen.boxes[starts], seen.boxes[rivals]) > most
@@ -335,61 +273,20 @@ def _apart(seen: _Detections, starts: Index, taken: Index, *, most: float) -> In
 
 def _turn(state: NDArray[np.float64], turn: Turn) -> None:
     """Move tracks in place to where a camera that turned sees them."""
-    state[:, kalman.VALUE, :2] = turn.moved(state[:, kalman.VALUE, :2])
-    state[:, kalman.RATE, :2] = turn.turned(state[:, kalman.RATE, :2])
+    state[:2, kalman.VALUE] = turn.moved(state[:2, kalman.VALUE].T).T
+    state[:2, kalman.RATE] = turn.turned(state[:2, kalman.RATE].T).T
 
 
-def _born(seen: _Detections, time_s: float, noise: kalman.Noise) -> _Book:
-    count = len(seen.scores)
-    return _Book(
-        state=kalman.start(seen.boxes, noise),
-        id=np.zeros(count, np.int64),
-        hits=np.ones(count, np.int32),
-        first_s=np.full(count, time_s),
-        seen_s=np.full(count, time_s),
-        kind=seen.kinds.copy(),
-        kind_weight=seen.scores.astype(np.float64),
-        looks=seen.looks.copy(),
+def _shown(book: Book, match: Index, seen: Detections, row_given: Index, time_s: float) -> Tracks:
+    """The confirmed tracks that were seen, whose detection is ``match`` of ``seen``."""
+    rows = ((match >= 0) & (book.facts[ID] > 0)).nonzero()[0]
+    rows = rows[book.facts[ID, rows].argsort()]
+    facts, col = book.facts[:, rows], match[rows]
+    return Tracks(
+        ids=facts[ID].astype(np.int64),
+        boxes_xyxy=kalman.boxes(book.state[..., rows]).astype(np.float32, order="C"),
+        scores=seen.scores[col],
+        classes=facts[KIND].astype(np.int32),
+        detection_index=row_given[col].astype(np.int32),
+        ages_s=(time_s - facts[FIRST_S]).astype(np.float32),
     )
-
-
-def _observe(book: _Book, rows: Index, seen: _Detections, time_s: float, noise: kalman.Noise) -> None:
-    """Correct the tracks ``rows`` by one detection each, in place."""
-    book.state[rows] = kalman.correct(book.state[rows], seen.boxes, noise)
-    book.hits[rows] += 1
-    book.seen_s[rows] = time_s
-    # A running majority (Boyer and Moore 1981) weighted by score: one class held, and how much speaks for it.
-    weight = book.kind_weight[rows] + np.where(book.kind[rows] == seen.kinds, 1, -1) * seen.scores
-    book.kind[rows] = np.where(weight < 0, seen.kinds, book.kind[rows])
-    book.kind_weight[rows] = np.abs(weight)
-    if seen.looks.shape[1]:
-        looks = _REMEMBERED * book.looks[rows] + (1 - _REMEMBERED) * seen.looks
-        length = np.linalg.norm(looks, axis=1, keepdims=True)
-        book.looks[rows] = looks / np.maximum(length, np.finfo(np.float32).tiny)
-
-
-def _checked(
-    boxes_xyxy: ArrayLike, scores: ArrayLike, classes: ArrayLike, embeddings: ArrayLike | None
-) -> _Detections:
-    boxes = np.asarray(boxes_xyxy, dtype=np.float64)
-    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-    count = len(boxes)
-    looks = (
-        np.zeros((count, 0), np.float32) if embeddings is None else np.asarray(embeddings, dtype=np.float32)
-    )
-    found = _Detections(
-        boxes, np.asarray(scores, dtype=np.float32), np.asarray(classes).astype(np.int32), looks
-    )
-    if boxes.shape != (count, 4) or found.scores.shape != (count,) or found.kinds.shape != (count,):
-        raise ValueError(
-            f"boxes {boxes.shape}, scores {found.scores.shape}, classes {found.kinds.shape}: "
-            "must be (M, 4), (M,) and (M,)"
-        )
-    if looks.ndim != 2 or len(looks) != count:
-        raise ValueError(f"embeddings {looks.shape}: must be ({count}, E)")
-    if (boxes[:, 2:] < boxes[:, :2]).any():
-        raise ValueError("boxes_xyxy: has a box whose second corner lies left of or above its first")
-    for name, values in (("boxes_xyxy", boxes), ("scores", found.scores), ("embeddings", looks)):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name}: has a value that is not finite")
-    return found

@@ -66,10 +66,10 @@ def drawn(count: int) -> list[Options]:
         start = draw(0.45, 0.7)
         return {
             "measurement_noise": draw(0.04, 0.09),
-            "acceleration_noise": draw(0.3, 0.9),
+            "acceleration_noise": draw(0.21, 0.63),
             "initial_rate": draw(0.5, 1.5),
             "min_iou": draw(0.15, 0.4),
-            "min_iou_low": draw(0.25, 0.55),
+            "min_iou_low": draw(0.19, 0.41),
             "max_lost_s": draw(0.8, 2.0),
             "start_threshold": start,
             "high_threshold": draw(0.3, min(0.55, start)),

@@ -75,9 +75,9 @@ def test_boxes_of_a_pair_grow_by_the_margins_of_its_row() -> None:
     a, b = (np.tile(draw.uniform(0, 60, (count, 2)), 2) for count in (5, 7))
     a[:, 2:] += draw.uniform(5, 40, (5, 2))
     b[:, 2:] += draw.uniform(5, 40, (7, 2))
-    margins = draw.uniform(1, 20, (5, 2))
+    margins = draw.uniform(1, 20, (2, 5))
     found = grown_iou(a, b, margins)
-    for row, (x, y) in enumerate(margins.tolist()):
+    for row, (x, y) in enumerate(margins.T.tolist()):
         outward = [-x, -y, x, y]
         assert found[row] == pytest.approx(iou(a[row : row + 1] + outward, b + outward)[0], abs=1e-5)
     assert (found > 0).any() and (found == 0).any()
