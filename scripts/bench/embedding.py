@@ -65,6 +65,8 @@ MEASURED = (
     "pretrain/describing.py",
     "pretrain/pseudo_tracks.py",
     "runtime/association.py",
+    "runtime/kalman.py",
+    "runtime/track_book.py",
     "runtime/tracker.py",
     "scripts/bench/embedding.py",
 )
