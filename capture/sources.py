@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import av
@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 from typing_extensions import Self
 
@@ -37,6 +38,7 @@ _AVCOL_SPC_709 = 1
 _AVCOL_SPC_601 = frozenset({4, 5, 6, 7})  # FCC, BT.470BG, SMPTE 170M and 240M, by ITU-T H.273
 _AVCOL_SPC_UNSPECIFIED = 2
 _HD_HEIGHT = 720
+_LEAST_PROBED = "32"
 _REORDERED = frozenset({"h264", "hevc"})
 """Codecs whose frames come in another order than their packets."""
 
@@ -284,8 +286,10 @@ def find_videos(path: str | Path) -> list[Path]:
     return found
 
 
-def open_container(path: str | Path, **options: Any) -> InputContainer:
-    """``av.open`` for a file on this machine and nothing else, with more of its ``options``.
+def open_container(
+    path: str | Path, *, demuxer: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> InputContainer:
+    """``av.open`` for a file on this machine and nothing else, with more options of both.
 
     The explicit protocol allows names with a colon, as in a UTC time, and keeps a playlist in disguise from
     fetching over the network. Broken metadata does not make a video unreadable.
@@ -293,7 +297,7 @@ def open_container(path: str | Path, **options: Any) -> InputContainer:
     container: InputContainer = av.open(
         f"file:{path}",
         mode="r",
-        options={"protocol_whitelist": "file"},
+        options={"protocol_whitelist": "file", **demuxer},
         metadata_errors="ignore",
         **options,
     )
@@ -349,9 +353,12 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, aspect
 
 
 def _stated_turn(path: Path) -> Turn:
-    """The turn of the first picture, which is where PyAV gives it; the file is opened by itself for that."""
+    """The turn of the first picture, which is where PyAV gives it; the file is opened by itself for that.
+
+    Such files have a header that tells of the stream, so that frames need not be decoded on opening as well.
+    """
     try:
-        with _open(path) as container:
+        with open_container(path, demuxer={"probesize": _LEAST_PROBED}) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             return turn_of(next(container.decode(stream)))
@@ -378,9 +385,10 @@ def _planes(picture: VideoFrame) -> Planes:
         )
         matrix, full_range = "bt709", False
     elif name == "nv12":
-        u, v = cv2.split(_plane(picture, 1, samples=2).reshape(-1, picture.planes[1].width, 2))
+        luma, chroma = picture.planes
+        u, v = cv2.split(_levels(chroma, samples=2).reshape(-1, chroma.width, 2))
         return Planes(
-            y=_plane(picture, 0),
+            y=_levels(luma),
             u=np.asarray(u, dtype=np.uint8),
             v=np.asarray(v, dtype=np.uint8),
             matrix=matrix,
@@ -389,15 +397,14 @@ def _planes(picture: VideoFrame) -> Planes:
     elif name not in _PLANAR_420:
         # The full-range family stays in its family, so that no level is touched.
         picture = picture.reformat(format="yuvj420p" if name.startswith("yuvj") else "yuv420p")
-    y, u, v = (_plane(picture, i) for i in range(3))
+    y, u, v = map(_levels, picture.planes)
     return Planes(y=y, u=u, v=v, matrix=matrix, full_range=full_range)
 
 
-def _plane(picture: VideoFrame, index: int, *, samples: int = 1) -> Image:
-    """A plane of (height, width · samples) levels."""
-    plane = picture.planes[index]
+def _levels(plane: VideoPlane, *, samples: int = 1) -> Image:
+    """A plane as (height, width · samples)."""
     rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
-    return np.asarray(rows[: plane.height, : samples * plane.width])
+    return rows[: plane.height, : samples * plane.width]
 
 
 def _color_matrix(picture: VideoFrame) -> ColorMatrix:

@@ -127,9 +127,10 @@ class Ranger:
                 track. Without them each frame stands alone.
         """
         boxes = boxes_xyxy.astype(np.float64)
-        relative, spread = np.full((2, len(boxes)), np.nan, dtype=np.float32)
         if depth is not None and self._depth is not None:
             relative, spread = depth_at(depth, boxes, self._box)
+        else:
+            relative = spread = np.full(len(boxes), np.nan, dtype=np.float32)
         cut, heights = cut_off(boxes, self._box), boxes[:, 3] - boxes[:, 1]
         distance = Cue.silent(len(boxes))
         if self._K is not None:

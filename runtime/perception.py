@@ -191,7 +191,7 @@ class Perception:
             frame=frame.planes.y,
             frame_width=size[0],
         )
-        inside = np.clip(tracks.boxes_xyxy, 0, np.array(size * 2, dtype=np.float32))
+        inside = np.minimum(np.maximum(tracks.boxes_xyxy, 0), np.array(size * 2, dtype=np.float32))
         tracks = replace(tracks, ids=tracks.ids + self._ids_before, boxes_xyxy=inside)
         self.last_id = max(self.last_id, int(tracks.ids.max(initial=0)))
         distances = self._ranger.measure(

@@ -33,7 +33,7 @@ from catseye.runtime.threads import ahead, behind
 _log = logging.getLogger(__name__)
 
 _OUTPUT_QUEUE = 2
-_STOP_WITHIN_S = 0.1
+_STOP_WITHIN_S = 0.25
 _STATUS_EVERY_S = 1.0
 
 Sink = Callable[[Frame, FrameResult], None]

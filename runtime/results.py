@@ -25,6 +25,8 @@ from catseye.runtime.tracker import Tracks
 SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +79,7 @@ class FrameResult:
             "width": self.width,
             "height": self.height,
             "calibration": self.calibration,
-            "tracks": [self._track(row) for row in range(len(self.tracks))],
+            "tracks": self._tracks(),
         }
 
     def _capture_time_s(self) -> float:
@@ -85,27 +87,29 @@ class FrameResult:
             return seconds(self.pts, self.time_base)
         return self.captured_utc_ns / 1e9
 
-    def _track(self, row: int) -> dict[str, Any]:
-        tracks, distances = self.tracks, self.distances
-        return {
-            "id": int(tracks.ids[row]),
-            "class": self.classes[tracks.classes[row]],
-            "score": round(float(tracks.scores[row]), 4),
-            "box_xyxy": [round(float(edge), 2) for edge in tracks.boxes_xyxy[row]],
-            "distance_m": _known(distances.metres, row),
-            "distance_sigma_m": _known(distances.sigma_m, row),
-            "distance_relative": _known(distances.relative, row),
-            "closing_speed_mps": _known(distances.closing_mps, row),
-            "closing_speed_sigma_mps": _known(distances.closing_sigma_mps, row),
-            "time_to_contact_s": _known(distances.contact_s, row),
-            "time_to_contact_sigma_s": _known(distances.contact_sigma_s, row),
-            "age_s": round(float(tracks.ages_s[row]), 4),
+    def _tracks(self) -> list[dict[str, Any]]:
+        tracks, distances, count = self.tracks, self.distances, len(self.tracks)
+        columns = {
+            "id": tracks.ids.tolist(),
+            "class": [self.classes[index] for index in tracks.classes.tolist()],
+            "score": [round(score, 4) for score in tracks.scores.tolist()],
+            "box_xyxy": [[round(edge, 2) for edge in box] for box in tracks.boxes_xyxy.tolist()],
+            "distance_m": _known(distances.metres, count),
+            "distance_sigma_m": _known(distances.sigma_m, count),
+            "distance_relative": _known(distances.relative, count),
+            "closing_speed_mps": _known(distances.closing_mps, count),
+            "closing_speed_sigma_mps": _known(distances.closing_sigma_mps, count),
+            "time_to_contact_s": _known(distances.contact_s, count),
+            "time_to_contact_sigma_s": _known(distances.contact_sigma_s, count),
+            "age_s": [round(age, 4) for age in tracks.ages_s.tolist()],
         }
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _known(values: NDArray[np.float32] | None, row: int) -> float | None:
-    value = float(values[row]) if values is not None else math.nan
-    return round(value, 4) if math.isfinite(value) else None
+def _known(values: NDArray[np.float32] | None, count: int) -> list[float | None]:
+    if values is None:
+        return [None] * count
+    return [round(value, 4) if math.isfinite(value) else None for value in values.tolist()]
 
 
 def line_of(record: dict[str, Any]) -> bytes:
@@ -114,7 +118,7 @@ def line_of(record: dict[str, Any]) -> bytes:
     Raises:
         ValueError: it has a value that JSON cannot hold.
     """
-    return json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    return _JSON.encode(record).encode() + b"\n"
 
 
 class JsonLinesWriter:

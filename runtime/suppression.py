@@ -30,8 +30,8 @@ def chosen(
         least: score from which a detection is used.
         nms_iou: see the manifest; None keeps doubles.
     """
-    good = np.flatnonzero((scores >= least) & (scores > 0))
-    good = good[np.argsort(-scores[good], kind="stable")]
+    good = ((scores >= least) & (scores > 0)).nonzero()[0]
+    good = good[(-scores[good]).argsort(kind="stable")]
     if nms_iou is None:
         return good
     return good[_firsts(boxes_xyxy[good], classes[good], nms_iou)]

@@ -21,7 +21,7 @@ one in each frame. So a share of each variance does not average out, and is carr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,28 +97,39 @@ _BY_DISTANCE, _BY_HEIGHT = np.array([1.0, 0.0, 0.0]), np.array([-1.0, 0.0, 1.0])
 
 @dataclass
 class _States:
-    """A row a track, in rising order of id: mean (N, 3) and covariance (N, 3, 3) of x, r and s, and the
-    variance (N,) of x that does not average out."""
+    """A row a track, in rising order of id, of ``numbers`` (N, 14) that the properties name.
+
+    Few columns make few calls: of tens of objects, each call takes longer than what it counts.
+    """
 
     ids: Ids
-    seen_s: Float
-    mean: Float
-    covariance: Float
-    lasting: Float
+    numbers: Float
+
+    @property
+    def seen_s(self) -> Float:
+        return self.numbers[:, 0]
+
+    @property
+    def lasting(self) -> Float:
+        """Variance (N,) of x that does not average out."""
+        return self.numbers[:, 1]
+
+    @property
+    def mean(self) -> Float:
+        """(N, 3) of x, r and s."""
+        return self.numbers[:, 2:5]
+
+    @property
+    def covariance(self) -> Float:
+        """(N, 3, 3)."""
+        return self.numbers[:, 5:].reshape(-1, 3, 3)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> _States:
-        return _States(*(getattr(self, name)[rows] for name in _COLUMNS))
-
-    def put(self, rows: NDArray[np.intp], other: _States) -> None:
-        for name in _COLUMNS:
-            getattr(self, name)[rows] = getattr(other, name)
+        return _States(self.ids[rows], self.numbers[rows])
 
     def joined(self, other: _States) -> _States:
-        both = _States(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in _COLUMNS))
-        return both.take(np.argsort(both.ids))
-
-
-_COLUMNS = tuple(field.name for field in fields(_States))
+        ids = np.concatenate([self.ids, other.ids])
+        return _States(ids, np.concatenate([self.numbers, other.numbers])).take(ids.argsort())
 
 
 class Approach:
@@ -136,86 +147,108 @@ class Approach:
             distance: of this frame alone, silent where it says nothing.
             height: the logarithm of the height of each box in pixels, likewise.
         """
+        if not len(ids):
+            return _NOTHING
         course, states = self._course, self._states
-        states = states.take(time_s - states.seen_s <= course.forgotten_s)
-        fresh = ~np.isin(ids, states.ids)
+        kept = time_s - states.seen_s <= course.forgotten_s
+        if not kept.all():
+            states = states.take(kept)
+        fresh = _missing(ids, states.ids)
         if fresh.any():
             first = Cue(distance.log_m[fresh], distance.variance[fresh])
             states = states.joined(_begun(ids[fresh], first, course))
-        rows = np.searchsorted(states.ids, ids)
+        rows = states.ids.searchsorted(ids)
         seen = states.take(rows)
         dt = time_s - seen.seen_s
         _advance(seen, np.where(np.isfinite(dt), dt, 0.0), course)
         with np.errstate(divide="ignore"):
             alike = 1 + 2 * course.drift_s / dt
-        passing = Cue(distance.log_m, (1 - course.lasting) * distance.variance * alike)
-        weight = _correct(seen, passing, _BY_DISTANCE)[:, 0]
-        stays = np.where(weight > 0, course.lasting * distance.variance, 0.0)
-        seen.lasting += weight * (stays - seen.lasting)
+        if np.isfinite(distance.log_m).any():
+            passing = Cue(distance.log_m, (1 - course.lasting) * distance.variance * alike)
+            weight = _correct(seen, passing, _BY_DISTANCE)[:, 0]
+            stays = np.where(weight > 0, course.lasting * distance.variance, 0.0)
+            seen.lasting[:] += weight * (stays - seen.lasting)
         _correct(seen, Cue(height.log_m, height.variance * alike), _BY_HEIGHT)
         seen.seen_s[:] = time_s
-        states.put(rows, seen)
+        states.numbers[rows] = seen.numbers
         self._states = states
         return _motion(seen, course)
 
 
+def _missing(ids: Ids, known: Ids) -> NDArray[np.bool_]:
+    """Which of ``ids`` are not among ``known``, that rise."""
+    if not len(known):
+        return np.ones(len(ids), dtype=np.bool_)
+    return np.asarray(known.take(known.searchsorted(ids), mode="clip") != ids)
+
+
 def _begun(ids: Ids, distance: Cue, course: Course) -> _States:
-    count = len(ids)
-    mean, covariance = np.zeros((count, 3)), np.zeros((count, 3, 3))
+    states = _States(ids, np.zeros((len(ids), 14)))
+    mean, covariance = states.mean, states.covariance
     told = np.isfinite(distance.log_m)
+    states.seen_s[:] = -np.inf
     mean[:, 0] = np.where(told, distance.log_m, np.log(_TYPICAL_M))
     covariance[:, 0, 0] = np.where(told, _WIDE, _TYPICAL_SPREAD) ** 2
     covariance[:, 1, 1] = (course.speed_mps / np.exp(mean[:, 0])) ** 2
     covariance[:, 2, 2] = _WIDE**2
-    return _States(ids, np.full(count, -np.inf), mean, covariance, np.zeros(count))
+    return states
 
 
 def _advance(states: _States, dt: Float, course: Course) -> None:
     """Tracks (N,) seconds later, each its own, in place."""
-    left = np.maximum(1 + dt * states.mean[:, 1], _LEAST_LEFT)
-    states.mean[:, 0] += np.log(left)
-    states.mean[:, 1] = np.clip(states.mean[:, 1] / left, -_FASTEST, _FASTEST)
-    step = np.tile(np.eye(3), (len(left), 1, 1))
+    mean, covariance = states.mean, states.covariance
+    left = np.maximum(1 + dt * mean[:, 1], _LEAST_LEFT)
+    mean[:, 0] += np.log(left)
+    mean[:, 1] = np.minimum(np.maximum(mean[:, 1] / left, -_FASTEST), _FASTEST)
+    step = np.zeros_like(covariance)
+    step[:, 0, 0] = step[:, 2, 2] = 1
     step[:, 0, 1] = dt / left
     step[:, 1, 1] = 1 / left**2
-    density = (course.acceleration / np.maximum(np.exp(states.mean[:, 0]), _NEAREST_M)) ** 2
-    noise = np.zeros_like(step)
-    noise[:, 0, 0] = density * dt**3 / 3
-    noise[:, 0, 1] = noise[:, 1, 0] = density * dt**2 / 2
-    noise[:, 1, 1] = density * dt
-    noise[:, 2, 2] = course.turning**2 * dt
-    states.covariance = step @ states.covariance @ step.transpose(0, 2, 1) + noise
+    covariance[:] = step @ covariance @ step.transpose(0, 2, 1)
+    density = (course.acceleration / np.maximum(np.exp(mean[:, 0]), _NEAREST_M)) ** 2
+    covariance[:, 0, 0] += density * dt**3 / 3
+    covariance[:, (0, 1), (1, 0)] += (density * dt**2 / 2)[:, None]
+    covariance[:, 1, 1] += density * dt
+    covariance[:, 2, 2] += course.turning**2 * dt
 
 
 def _correct(states: _States, told: Cue, row: Float) -> Float:
     """Measure ``row`` (3,) times the state, in place. The gain (N, 3) is 0 where nothing is told."""
-    along = states.covariance @ row
-    surprise = np.nan_to_num(told.log_m - states.mean @ row)
+    mean, covariance = states.mean, states.covariance
+    along = covariance @ row
+    surprise = np.where(np.isfinite(told.log_m), told.log_m - mean @ row, 0.0)
     expected = along @ row + told.variance
     # What surprises counts less, as in ``fusion``: its variance grows until it is just not surprising.
     expected = np.maximum(expected, (surprise / _SURPRISE) ** 2)
     gain = along / expected[:, None]
-    states.mean += gain * surprise[:, None]
-    states.covariance -= gain[:, :, None] * along[:, None, :]
+    mean += gain * surprise[:, None]
+    covariance -= gain[:, :, None] * along[:, None, :]
     return gain
 
 
 def _motion(states: _States, course: Course) -> Motion:
-    x, r = states.mean[:, 0], states.mean[:, 1]
-    var_x, cov, var_r = states.covariance[:, 0, 0], states.covariance[:, 0, 1], states.covariance[:, 1, 1]
+    x, r, var_r = states.mean[:, 0], states.mean[:, 1], states.covariance[:, 1, 1]
+    sigma_r = np.sqrt(var_r)
+    nearer = -r > _CLEAR * sigma_r
+    contact = np.where(nearer, -1 / np.where(nearer, r, 1.0), np.nan)
+    contact_sigma = contact**2 * sigma_r
     known = states.lasting > 0
+    if not known.any():
+        unknown = np.full(len(r), np.nan)
+        return Motion(Cue.silent(len(r)), unknown, unknown, contact, contact_sigma)
+    var_x, cov = states.covariance[:, 0, 0], states.covariance[:, 0, 1]
     distance = Cue(np.where(known, x, np.nan), np.where(known, var_x + states.lasting, np.inf))
     metres = np.exp(distance.log_m)
-    closing = -metres * r
     # Of a product e^x · r, to first order.
     closing_sigma = metres * np.sqrt(var_r + r**2 * (var_x + states.lasting) + 2 * r * cov)
     vague = ~(closing_sigma < _VAGUE * course.speed_mps)
-    nearer = -r > _CLEAR * np.sqrt(var_r)
-    contact = np.where(nearer, -1 / np.where(nearer, r, 1.0), np.nan)
     return Motion(
         distance=distance,
-        closing_mps=np.where(vague, np.nan, closing),
+        closing_mps=np.where(vague, np.nan, -metres * r),
         closing_sigma_mps=np.where(vague, np.nan, closing_sigma),
         contact_s=contact,
-        contact_sigma_s=contact**2 * np.sqrt(var_r),
+        contact_sigma_s=contact_sigma,
     )
+
+
+_NOTHING = Motion(Cue.silent(0), *np.empty((4, 0)))

@@ -16,8 +16,8 @@ from catseye.runtime.ranging.errors import CueErrors
 
 _GRID = 8
 """Samples a side within a box."""
-_ACROSS, _DOWN = (0.25, 0.75), (0.45, 0.9)
-"""The part of a box that is looked at: its middle, below the windows and above the road."""
+_PART = np.array([np.linspace(0.25, 0.75, _GRID), np.linspace(0.45, 0.9, _GRID)])
+"""The part of a box that is looked at, across and down: its middle, below the windows and above the road."""
 _NORMAL_PER_MAD = 1.4826
 _LEAST_PX = 4.0
 """Height below which a box counts as of that height."""
@@ -37,12 +37,14 @@ def depth_at(
         vehicle is and not the road behind it or a neighbour. The deviation is the robust one, by the median
         of absolute deviations.
     """
-    limit = (box.left, box.top, box.left + box.scaled_width, box.top + box.scaled_height)
-    x = _within(boxes_xyxy[:, 0], boxes_xyxy[:, 2], _ACROSS, limit[0], limit[2])
-    y = _within(boxes_xyxy[:, 1], boxes_xyxy[:, 3], _DOWN, limit[1], limit[3])
+    low, high = boxes_xyxy[:, :2, None], boxes_xyxy[:, 2:, None]
     height, width = depth.shape
-    cols = np.clip((x * (width / box.width)).astype(np.intp), 0, width - 1)
-    rows = np.clip((y * (height / box.height)).astype(np.intp), 0, height - 1)
+    first = np.array([[box.left], [box.top]])
+    last = np.array([[box.left + box.scaled_width - 1], [box.top + box.scaled_height - 1]])
+    scale = np.array([[width / box.width], [height / box.height]])
+    # Within the picture's border all are within the map.
+    at = np.minimum(np.maximum(low + (high - low) * _PART, first), last) * scale
+    cols, rows = at.astype(np.intp).transpose(1, 0, 2)
     samples = depth[rows[:, :, None], cols[:, None, :]].reshape(len(boxes_xyxy), _GRID * _GRID)
     middle = _median(samples)
     deviation = _NORMAL_PER_MAD * _median(np.abs(samples - middle[:, None]))
@@ -61,9 +63,3 @@ def _median(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     middle = samples.shape[1] // 2
     parted = np.partition(samples, (middle - 1, middle), axis=1)
     return np.asarray((parted[:, middle - 1] + parted[:, middle]) / 2)
-
-
-def _within(low: Float, high: Float, part: tuple[float, float], first: int, last: int) -> Float:
-    """Coordinates (N, _GRID) spread over a part of the spans from ``low`` to ``high``."""
-    share = np.linspace(*part, _GRID)
-    return np.clip(low[:, None] + (high - low)[:, None] * share, first, last - 1)

@@ -41,21 +41,23 @@ class CutOff:
 
 def cut_off(boxes_xyxy: Float, box: Letterbox) -> CutOff:
     """Edges of boxes (N, 4) in network pixels that are not the object's own."""
-    left, top, right, bottom = boxes_xyxy.T
-    margin_x = _BORDER_PX + _BORDER_SHARE * (right - left)
-    margin_y = _BORDER_PX + _BORDER_SHARE * (bottom - top)
+    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
+    margin = _BORDER_PX + _BORDER_SHARE * (high - low)
+    first = (box.left, box.top)
+    last = (box.left + box.scaled_width, box.top + box.scaled_height)
+    before, beyond = low < first + margin, high > last - margin
     return CutOff(
-        sides=(left < box.left + margin_x) | (right > box.left + box.scaled_width - margin_x),
-        top=top < box.top + margin_y,
-        bottom=(bottom > box.top + box.scaled_height - margin_y) | hidden_bottoms(boxes_xyxy),
+        sides=before[:, 0] | beyond[:, 0],
+        top=before[:, 1],
+        bottom=beyond[:, 1] | hidden_bottoms(boxes_xyxy),
     )
 
 
 def hidden_bottoms(boxes_xyxy: Float) -> Flags:
     """Which boxes (N, 4) end at the top of a box that ends below them, and so is nearer."""
     left, top, right, bottom = boxes_xyxy.T
-    nearer = bottom[None] > bottom[:, None] + _NEARER_SHARE * (bottom - top)[:, None]
-    apart = np.abs(bottom[:, None] - top[None])
-    before = nearer & (apart < (_ENDS_SHARE * (bottom - top) + _ENDS_PX)[:, None])
-    shared = np.minimum(right[None], right[:, None]) - np.maximum(left[None], left[:, None])
-    return np.asarray((before & (shared > _COVERED * (right - left)[:, None])).any(axis=1))
+    tall = bottom - top
+    nearer = bottom > (bottom + _NEARER_SHARE * tall)[:, None]
+    before = nearer & (np.abs(bottom[:, None] - top) < (_ENDS_SHARE * tall + _ENDS_PX)[:, None])
+    shared = np.minimum(right, right[:, None]) - np.maximum(left, left[:, None])
+    return np.asarray((before & (shared > (_COVERED * (right - left))[:, None])).any(axis=1))

@@ -23,6 +23,13 @@ def test_the_road_and_sky_behind_a_vehicle_do_not_count() -> None:
     assert middle == pytest.approx([15.0]) and deviation == pytest.approx([0.0])
 
 
+def test_the_middle_of_a_box_is_looked_at_below_the_windows() -> None:
+    rows, cols = np.indices((48, 80), dtype=np.float32)
+    box = np.array([[40.0, 40.0, 280.0, 150.0]])
+    assert depth_at(cols, box, BOX)[0] == pytest.approx([160 / 4], abs=1)
+    assert depth_at(rows, box, BOX)[0] == pytest.approx([(40 + 0.675 * 110) / 4], abs=1)
+
+
 def test_errors_of_the_map_the_box_and_its_height_add_up() -> None:
     cue = by_depth(np.array([12.0]), np.array([0.1]), np.array([10.0]), errors=ERRORS)
     assert np.exp(cue.log_m) == pytest.approx([12.0])
