@@ -52,8 +52,10 @@ def wrap(
         float | None, typer.Option(help="Overlap over which two are one object; else its authors'.")
     ] = None,
     threshold: Annotated[float, typer.Option(help="Score from which a detection is worth showing.")] = 0.3,
-    width: Annotated[int | None, typer.Option(help="Input width, where the file leaves it open.")] = None,
-    height: Annotated[int | None, typer.Option(help="Input height, likewise.")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Width of the network's input; a file of another is re-shaped.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(help="Its height, likewise.")] = None,
     input: InputOption = "rgb8",
     matrix: MatrixOption = "bt709",
     full_range: FullRange = False,

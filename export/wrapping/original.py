@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -14,6 +14,7 @@ from onnx import numpy_helper, version_converter
 from catseye.errors import InputError, UsageError
 from catseye.export.onnx_files import OPSET, strip
 from catseye.export.wrapping.layouts import SIZES_INPUT, Port
+from catseye.export.wrapping.reshaping import reshaped
 from catseye.runtime.onnx_reader import OPSETS
 
 _MOST_BYTES = 1 << 29
@@ -28,8 +29,8 @@ class Original:
 
     Args:
         path: its file.
-        content: of that file, byte for byte.
-        sha256: of ``content``.
+        content: of that file, byte for byte; of one that is re-shaped, ``model``.
+        sha256: of the file.
         metadata: what its exporter noted in it.
         model: the same network with static shapes, its shape arithmetic folded away.
         frames: the input for pictures (1, 3, height, width).
@@ -65,12 +66,13 @@ def read_original(path: Path, *, width: int | None, height: int | None) -> Origi
     """Read a detector's ONNX file.
 
     Args:
-        width, height: of the network's input in pixels, where the file leaves them open.
+        width, height: of the network's input in pixels, where the file leaves them open; where it fixes
+            them, it is read at its own.
 
     Raises:
         InputError: the file is absent, is no ONNX model or not a detector's of one picture a call, or uses
             what cannot be converted.
-        UsageError: a size is missing, or is not the one that the file fixes.
+        UsageError: a size is missing.
     """
     content = _read(path)
     try:
@@ -96,6 +98,32 @@ def read_original(path: Path, *, width: int | None, height: int | None) -> Origi
         model=model,
         frames=_port(path, values[frames.name]),
         sizes=None if sizes is None else _port(path, values[sizes.name]),
+        outputs=tuple(_port(path, value) for value in model.graph.output),
+    )
+
+
+def at_size(original: Original, *, width: int | None, height: int | None) -> Original:
+    """The same detector for pictures of another size; itself where that is its own.
+
+    Args:
+        width, height: of the network's input in pixels; None keeps the original's.
+
+    Raises:
+        UsageError: there can be no network of that size.
+        InputError: the graph depends on its size in a way that is not understood.
+    """
+    width, height = width or original.width, height or original.height
+    if (width, height) == (original.width, original.height):
+        return original
+    for name, size in (("width", width), ("height", height)):
+        _require_size(original.path, name, size)
+    path, frames, model = original.path, original.frames, original.model
+    model = reshaped(model, frames=frames.name, width=width, height=height, subject=str(path))
+    return replace(
+        original,
+        content=model.SerializeToString(deterministic=True),
+        model=model,
+        frames=replace(frames, shape=(1, 3, height, width)),
         outputs=tuple(_port(path, value) for value in model.graph.output),
     )
 
@@ -134,14 +162,15 @@ def _fix_size(path: Path, frames: onnx.ValueInfoProto, *, width: int | None, hei
     dims = frames.type.tensor_type.shape.dim
     dims[0].dim_value, dims[1].dim_value = 1, 3
     for name, dim, wanted in (("height", dims[2], height), ("width", dims[3], width)):
-        fixed = dim.dim_value
-        if fixed and wanted not in {None, fixed}:
-            raise UsageError(f"--{name} {wanted}: {path} takes {name} {fixed} and no other")
-        if not fixed and wanted is None:
+        if not dim.dim_value and wanted is None:
             raise UsageError(f"{path} leaves its {name} open: give --{name}, such as 640")
-        dim.dim_value = fixed or wanted or 0
-        if dim.dim_value % 2 or dim.dim_value < 32:
-            raise UsageError(f"{path}: {name} {dim.dim_value} must be even and at least 32")
+        dim.dim_value = dim.dim_value or wanted or 0
+        _require_size(path, name, dim.dim_value)
+
+
+def _require_size(path: Path, name: str, size: int) -> None:
+    if size % 2 or size < 32:
+        raise UsageError(f"{path}: {name} {size} must be even and at least 32")
 
 
 def _converted(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:

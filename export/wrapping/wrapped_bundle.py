@@ -27,8 +27,9 @@ from catseye.export.proven_bundle import PROOF_FRAMES, require_bundle_options, w
 from catseye.export.wrapping.class_map import ClassMap, class_names, map_classes
 from catseye.export.wrapping.composition import DENSE_OUTPUTS, WrappedGraph, compose_graph
 from catseye.export.wrapping.layouts import Layout, decoder_named, layout_of
-from catseye.export.wrapping.original import read_original
+from catseye.export.wrapping.original import Original, at_size, read_original
 from catseye.export.wrapping.reference import Found, golden_of, run_original
+from catseye.export.wrapping.reshaping_proof import prove_reshaped
 from catseye.progress import Progress, silent
 from catseye.runtime.bundle import (
     Bundle,
@@ -88,7 +89,8 @@ def wrap(
         top_k: detections a frame; None takes 300 where doubles are among them, else 100.
         nms_iou: overlap over which two detections are one object; None takes the authors'.
         score_threshold: score from which a detection is worth showing.
-        width, height: of the network's input in pixels, where the file leaves them open.
+        width, height: of the network's input in pixels; where the file fixes another size, its graph is
+            re-shaped.
         input, matrix, full_range: how frames enter the graph, as of ``export``.
         videos: footage whose frames become the proof's inputs; those of ``calibration`` do where there is
             none, or else a rendered road with vehicles.
@@ -99,7 +101,8 @@ def wrap(
 
     Raises:
         UsageError: an option cannot be, or the file is of another decoder.
-        InputError: model, names or a video cannot be read, or the model uses what no bundle may hold.
+        InputError: model, names or a video cannot be read, or the model uses what no bundle may hold, or
+            depends on its size in a way that is not understood.
         CatseyeError: the wrapped graph differs from the original, or finds nothing to prove it by.
     """
     out, steps = Path(out), 5
@@ -113,7 +116,8 @@ def wrap(
     if nms_iou is not None and family.nms_iou is None:
         raise UsageError(f"nms_iou is {nms_iou}: {decoder} gives each object once, leave it out")
     progress("reading the model", 0, steps)
-    original = read_original(Path(model), width=width, height=height)
+    source = read_original(Path(model), width=width, height=height)
+    original = at_size(source, width=width, height=height)
     if len(wanted) > 1 and not original.is_single:
         raise UsageError(f"{original.path} is not in float32: export it so, or leave --precisions at fp32")
     size = {"width": original.width, "height": original.height}
@@ -134,14 +138,14 @@ def wrap(
     graph = compose_graph(original, family, layout, class_map, network=network, top_k=most)
     progress("proving parity", 2, steps)
     seen = calibration_inputs(calibration, network, seed=seed) if calibration else None
-    if seen is not None and frame_count(seen) >= PROOF_FRAMES and not videos:
-        inputs = first_frames(seen, PROOF_FRAMES)
-    else:
-        inputs = _proof_inputs(videos, network, seed=seed)
-    found = run_original(original, family, layout, class_map, reference_frames(inputs, network.colour))
+    inputs = _proof_inputs(seen, videos, network, seed=seed)
+    frames, tolerances = reference_frames(inputs, network.colour), Tolerances()
+    found = run_original(original, family, layout, class_map, frames)
     golden = golden_of(found, top_k=graph.top_k, **size)
-    tolerances = Tolerances()
     checks = prove_wrapped(found, golden, graph, inputs, dense=layout.in_place, tolerances=tolerances)
+    checks += prove_reshaped(
+        source, original, family, class_map, frames, score_threshold=score_threshold, tolerances=tolerances
+    )
     fragment = proof_fragment(network)
     manifest = Manifest(
         name=out.stem,
@@ -172,7 +176,7 @@ def wrap(
         )
     parity = {
         "schema_version": "1.0",
-        "reference": f"the original in onnxruntime {onnxruntime.__version__}, decoded in numpy",
+        "reference": f"{_named(source, original)} in onnxruntime {onnxruntime.__version__}, decoded in numpy",
         "engine": f"onnxruntime {onnxruntime.__version__}",
         "frames": frame_count(inputs),
         "detections": detections,
@@ -207,9 +211,19 @@ def wrap(
     return bundle
 
 
-def _proof_inputs(videos: Sequence[str | Path], network: Network, *, seed: int) -> Inputs:
-    """Frames from the videos, or of a rendered road each: noise shows a detector nothing, and a proof of
-    scores near zero would let a fault pass."""
+def _named(source: Original, original: Original) -> str:
+    if original is source:
+        return "the original"
+    return f"the original made {original.width}x{original.height} of {source.width}x{source.height}"
+
+
+def _proof_inputs(
+    seen: Inputs | None, videos: Sequence[str | Path], network: Network, *, seed: int
+) -> Inputs:
+    """Frames from the videos, else those that calibrate, or of a rendered road each: noise shows a detector
+    nothing, and a proof of scores near zero would let a fault pass."""
+    if seen is not None and frame_count(seen) >= PROOF_FRAMES and not videos:
+        return first_frames(seen, PROOF_FRAMES)
     with tempfile.TemporaryDirectory() as folder:
         if not videos:
             world = synth(

@@ -10,8 +10,11 @@ those at least 10 pixels tall, and of those at least 20. The figures beside are 
 detector's own code. Latency is that of one thread's work for one frame, wrapped and bare in turns: the bare
 model gets ready float tensors, the wrapped one bytes, which it has to cast and arrange, and it decodes.
 
+YOLOX-Nano is also wrapped at 416x256, for pictures of 16:9 without the border that a square needs. Figures
+beside are then its own at 416x416, and the bare model is the square one.
+
 Bounds: each AP50 within 0.01 of the figure beside it, and the wrapped graph at most 1.15 times the work of
-the bare model. Exits 1 when one is missed.
+the bare model. Re-shaped, each AP50 at most 0.01 below, at 0.75 times the work. Exits 1 when one is missed.
 """
 
 from __future__ import annotations
@@ -44,22 +47,33 @@ from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from catseye.runtime.verification import golden_inputs
 
 FIGURES = ("ap50", "ap50_h10", "ap50_h20")
-BOUND_DIFFERENCE, BOUND_RATIO = 0.01, 1.15
+BOUND_DIFFERENCE, BOUND_RATIO, BOUND_RESHAPED = 0.01, 1.15, 0.75
 CALLS, WARM_UP = 150, 10
 VEHICLES = ("car", "bus", "truck")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A detector's file, its decoder, and AP50 by its own code in the order of ``FIGURES``."""
+    """A detector's file, its decoder, AP50 by its own code in the order of ``FIGURES``, and the height it
+    is re-shaped to."""
 
     file: str
     decoder: str
     expected: tuple[float, float, float]
+    height: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.decoder if self.height is None else f"{self.decoder}, {self.height} high"
+
+    @property
+    def most_work(self) -> float:
+        return BOUND_RATIO if self.height is None else BOUND_RESHAPED
 
 
 CASES = (
     Case("yolox_nano_416.onnx", "yolox", (0.302, 0.527, 0.791)),
+    Case("yolox_nano_416.onnx", "yolox", (0.302, 0.527, 0.791), height=256),
     Case("FastestDet.onnx", "fastestdet", (0.190, 0.339, 0.672)),
 )
 
@@ -79,12 +93,13 @@ class Row:
 
     def __bool__(self) -> bool:
         pairs = zip(self.found, self.case.expected, strict=True)
-        near = all(abs(found - expected) <= BOUND_DIFFERENCE for found, expected in pairs)
-        return near and self.ratio <= BOUND_RATIO
+        more = [found - expected for found, expected in pairs]
+        near = min(more) >= -BOUND_DIFFERENCE and (max(more) <= BOUND_DIFFERENCE or bool(self.case.height))
+        return near and self.ratio <= self.case.most_work
 
     def to_json(self) -> dict[str, object]:
         return {
-            "detector": self.case.decoder,
+            "detector": self.case.name,
             "figures": dict(zip(FIGURES, self.found, strict=True)),
             "expected": dict(zip(FIGURES, self.case.expected, strict=True)),
             "bare_ms": self.bare_ms,
@@ -109,7 +124,7 @@ def main() -> int:
                 options.data / "detectors",
                 labels,
                 stills / "images",
-                out=Path(folder) / f"{case.decoder}.catseye",
+                out=Path(folder) / f"{case.decoder}{case.height or ''}.catseye",
                 progress=progress,
             )
             for case in CASES
@@ -131,8 +146,9 @@ def measure_case(
         classes=detectors / "coco.names",
         keep=VEHICLES,
         rename=dict.fromkeys(VEHICLES, "vehicle"),
+        height=case.height,
     )
-    figures = measure(detect(catseye.load(out), labels, images, name=case.decoder, progress=progress), labels)
+    figures = measure(detect(catseye.load(out), labels, images, name=case.name, progress=progress), labels)
     bare, wrapped = latencies(detectors / case.file, bundle)
     return Row(case, tuple(figures[name] for name in FIGURES), bare, wrapped)
 
@@ -153,9 +169,10 @@ def latencies(model: Path, bundle: Bundle) -> tuple[float, float]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     bare = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    feeds = {
-        bare.get_inputs()[0].name: np.ascontiguousarray(frame.transpose(0, 3, 1, 2), dtype=np.float32) / 255
-    }
+    (given,) = bare.get_inputs()
+    ready = np.zeros(given.shape, dtype=np.float32)
+    ready[:, :, : frame.shape[1], : frame.shape[2]] = frame.transpose(0, 3, 1, 2) / 255
+    feeds = {given.name: ready}
     engine = OnnxRuntimeEngine(bundle.graph(), threads=1)
     spent: tuple[list[float], list[float]] = ([], [])
     for turn in range(-WARM_UP, CALLS):
@@ -174,7 +191,7 @@ def show(rows: list[Row]) -> None:
     header = ("detector", "AP50 all / >= 10 px / >= 20 px", "by its own code", "bare", "wrapped", "ratio", "")
     cells = [
         (
-            row.case.decoder,
+            row.case.name,
             " / ".join(f"{value:.3f}" for value in row.found),
             " / ".join(f"{value:.3f}" for value in row.case.expected),
             f"{row.bare_ms:.2f} ms",
@@ -184,7 +201,11 @@ def show(rows: list[Row]) -> None:
         )
         for row in rows
     ]
-    print_table(f"bounds: AP50 within {BOUND_DIFFERENCE}, ratio {BOUND_RATIO}", header, cells)
+    print_table(
+        f"bounds: AP50 within {BOUND_DIFFERENCE}, ratio {BOUND_RATIO}; re-shaped {BOUND_RESHAPED}",
+        header,
+        cells,
+    )
 
 
 if __name__ == "__main__":
