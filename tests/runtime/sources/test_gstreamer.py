@@ -62,8 +62,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def software(address: str | Path, **options: Any) -> GStreamerSource:
-    return GStreamerSource(str(address), hardware="software", **options)
+def software(address: str | Path, *, open_timeout_s: float = 60.0, **options: Any) -> GStreamerSource:
+    """It waits long: what GStreamer loads for its first pipeline takes its time on a busy machine."""
+    return GStreamerSource(str(address), hardware="software", open_timeout_s=open_timeout_s, **options)
 
 
 def test_a_file_gives_what_pyav_gives(clip: Path) -> None:
