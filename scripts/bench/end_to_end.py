@@ -10,13 +10,15 @@ sides run YOLOX-Nano with its real weights behind input and output of a YOLO exp
 and FILE.onnx, such as a YOLO11n; where nobody has its weights, ``yolo_stand_in.py`` makes one of that layout.
 Catseye runs it wrapped, with a showing threshold of 0.25; Ultralytics with its defaults and ByteTrack: both
 look at scores from below 0.1 on, and neither is flooded. Both write a line of JSON a frame, and draw nothing.
+Catseye runs it once as it is, square, and once as ``wrap --height`` makes it for the video's aspect;
+Ultralytics has no such thing for a file that was exported for one size.
 
 **Bare parts**: ``catseye run`` in Python, with JSON Lines written, against decoding by plain PyAV and, on
-ready tensors, ``session.run`` of the model as it was before it was wrapped (of a BUNDLE its float32 graph),
-each over the same frames, one after the other. What is done once, opening the bundle and loading the
-graph, is measured in the same turns and taken off. Once by processor time, where the process may use one core
-and the engine has one thread; once by the clock on the wall with as many threads as cores on both sides,
-where ours overlap and the bare parts do not.
+ready tensors, ``session.run`` of the model as it was before it was wrapped (of one that was re-shaped, and of
+a BUNDLE, the float32 graph), each over the same frames, one after the other. What is done once, opening the
+bundle and loading the graph, is measured in the same turns and taken off. Once by processor time, where the
+process may use one core and the engine has one thread; once by the clock on the wall with as many threads as
+cores on both sides, where ours overlap and the bare parts do not.
 
 **Ultralytics**: each whole command in a process of its own, in turns, on one core and on all given, with as
 many threads of ONNX Runtime on both sides. Frames a second from the first result to the end of the process;
@@ -32,6 +34,7 @@ from __future__ import annotations
 import argparse
 import compileall
 import json
+import math
 import multiprocessing
 import os
 import subprocess
@@ -60,17 +63,19 @@ HERE = Path(__file__).resolve().parent
 VIDEO = "video/highway_shadows.mp4"
 THRESHOLD = 0.25
 READY = 16
+STEP = 32
 ENGINE = "onnxruntime"
 PARTS, FASTER, MEMORY, FIRST = 1.15, 2.0, 0.35, 0.4
 
 
 @dataclass(frozen=True)
 class Model:
-    """A detector, as its bare graph and as our bundle."""
+    """A detector as our bundle, the bare graph that does the same work, and what Ultralytics runs."""
 
     name: str
-    onnx: Path
     bundle: Path
+    bare: Path
+    peer: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def turns(model: Model, video: Path, threads: int, rounds: int) -> dict[str, lis
     """Milliseconds a frame, (processor, wall) for each part in turns."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    bare = onnxruntime.InferenceSession(str(model.onnx), options, providers=["CPUExecutionProvider"])
+    bare = onnxruntime.InferenceSession(str(model.bare), options, providers=["CPUExecutionProvider"])
     (given,) = bare.get_inputs()
     dtype = np.uint8 if given.type == "tensor(uint8)" else np.float32
     draw = np.random.default_rng(0)
@@ -217,7 +222,7 @@ def peer_rows(
         out = folder / "tracks.jsonl"
         catseye = [sys.executable, "-m", "catseye", "run", str(model.bundle), str(video), "--jsonl", str(out)]
         catseye += ["--engine", ENGINE, "--threads", threads]
-        script = [python, str(HERE / "ultralytics_track.py"), str(model.onnx), str(video), str(out), threads]
+        script = [python, str(HERE / "ultralytics_track.py"), str(model.peer), str(video), str(out), threads]
         with confined(used):
             for _ in range(rounds):
                 ours.append(measured(catseye, out))
@@ -236,11 +241,19 @@ def peer_rows(
     return rows
 
 
-def wrapped(onnx: Path, video: Path, folder: Path) -> Path:
+def wrapped(onnx: Path, video: Path, out: Path, *, height: int | None = None) -> Path:
     from catseye.export import wrap
 
-    out = folder / f"{onnx.stem}.catseye"
-    return wrap(onnx, out, decoder="yolo11", score_threshold=THRESHOLD, videos=[video]).path
+    options = {"decoder": "yolo11", "score_threshold": THRESHOLD, "videos": [video]}
+    return wrap(onnx, out, height=height, **options).path
+
+
+def height_for(onnx: Path, video: Path) -> int:
+    """The least height, in whole steps of the network, that holds the video at the network's width."""
+    width = onnxruntime.InferenceSession(str(onnx)).get_inputs()[0].shape[3]
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        return STEP * math.ceil(width * stream.height / stream.width / STEP)
 
 
 def main() -> int:
@@ -260,9 +273,9 @@ def main() -> int:
     rows: dict[str, list[Row]] = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for model, peer in models(options, video, folder):
+        for model in models(options, video, folder):
             rows[model.name] = bare_rows(model, video, cores, options.rounds)
-            if peer and options.ultralytics:
+            if model.peer and options.ultralytics:
                 rows[model.name] += peer_rows(
                     model, video, options.ultralytics, cores, options.rounds, folder
                 )
@@ -278,8 +291,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def models(options: argparse.Namespace, video: Path, folder: Path) -> Iterator[tuple[Model, bool]]:
-    """What is run, and whether Ultralytics runs it too."""
+def models(options: argparse.Namespace, video: Path, folder: Path) -> Iterator[Model]:
     from yolox_as_yolo import yolox_as_yolo
 
     detectors = options.data / "detectors"
@@ -287,11 +299,19 @@ def models(options: argparse.Namespace, video: Path, folder: Path) -> Iterator[t
         detectors / "yolox_nano_416.onnx", detectors / "coco.names", folder / "yolox_nano_416.onnx"
     )
     for onnx in (yolox, *options.yolo):
-        yield Model(onnx.stem, onnx, wrapped(onnx, video, folder)), True
+        square = folder / f"{onnx.stem}.catseye"
+        yield Model(onnx.stem, wrapped(onnx, video, square), bare=onnx, peer=onnx)
+        height = height_for(onnx, video)
+        bundle = wrapped(onnx, video, folder / f"{onnx.stem}_{height}.catseye", height=height)
+        yield Model(f"{onnx.stem}, {height} high", bundle, bare=graph_of(bundle, folder), peer=onnx)
     for bundle in options.bundle:
-        graph = folder / f"{bundle.stem}.fp32.onnx"
-        graph.write_bytes(open_bundle(bundle).graph("fp32"))
-        yield Model(bundle.stem, graph, bundle), False
+        yield Model(bundle.stem, bundle, bare=graph_of(bundle, folder))
+
+
+def graph_of(bundle: Path, folder: Path) -> Path:
+    graph = folder / f"{bundle.stem}.fp32.onnx"
+    graph.write_bytes(open_bundle(bundle).graph("fp32"))
+    return graph
 
 
 def cells(row: Row) -> tuple[str, ...]:
