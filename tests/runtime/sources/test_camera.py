@@ -67,7 +67,7 @@ def test_an_rtsp_camera_that_changes_in_every_way_is_tracked_on(engine: Any) -> 
     server = rtsp_camera.RtspCamera()
     stop = threading.Event()
     results: list[FrameResult] = []
-    told = iter(["resize 160 120", "jump -2", "drop"])
+    told = iter(["resize 160 120", "jump 2", "drop"])  # back it could go to its start at most, a second ago
 
     def sink(frame: object, result: FrameResult) -> None:
         results.append(result)
