@@ -13,13 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
 from typing_extensions import Self
 
 PATIENCE_S = 30.0
 """Longest wait for what must come; only a test that fails waits so long."""
 
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-MISSING = "no broker to publish to: apt-get install mosquitto"
+needs_broker = pytest.mark.skipif(
+    PROGRAM is None, reason="no broker to publish to: apt-get install mosquitto"
+)
 
 
 def until(condition: Callable[[], object]) -> None:

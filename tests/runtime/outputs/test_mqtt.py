@@ -23,14 +23,14 @@ from catseye.runtime.outputs.mqtt_address import MqttAddress
 from catseye.runtime.results import SCHEMA_FILE
 from catseye.runtime.stream_summary import Delivery
 
-from .broker import MISSING, PROGRAM, Broker, Listener, until
+from .broker import Broker, Listener, needs_broker, until
 from .sights import a_frame, a_result, crowded
 
 pytest.importorskip("paho.mqtt", reason="the library for MQTT is not installed")
 
 pytestmark = [
     pytest.mark.usefixtures("no_thread_left"),
-    pytest.mark.skipif(PROGRAM is None, reason=MISSING),
+    needs_broker,
 ]
 
 FRAME = a_frame(0)

@@ -14,14 +14,13 @@ from command_line import Command
 
 from catseye.capture.calibration import Calibration
 
-from .broker import MISSING, PROGRAM, Broker, Listener, until
+from .broker import Broker, Listener, needs_broker, until
 
 pytest.importorskip("mcap", reason="the library for MCAP is not installed")
 pytest.importorskip("paho.mqtt", reason="the library for MQTT is not installed")
 
 from mcap.reader import make_reader
 
-needs_broker = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 CAMERA = Calibration(width=320, height=192, K=((300, 0, 160), (0, 300, 96), (0, 0, 1)))
 
 
