@@ -81,18 +81,17 @@ def _software() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    from catseye.runtime.fingerprint import Fingerprint
+    from catseye.runtime.fingerprint import Machine
+    from catseye.runtime.system_files import SystemFiles
 
-    taken = Fingerprint.take(
-        engine="", precision="", threads=0, network="", bundle_sha256="", input_name="", input_sha256=""
-    )
-    quota = "" if taken.cpu_quota is None else f", {taken.cpu_quota:g} of them granted"
-    board = f"{taken.board}, " if taken.board else ""
-    found = f"{board}{taken.cpu}, {taken.cores} cores{quota}, {taken.memory_mib} MiB, {taken.os}"
+    here = Machine.here(SystemFiles())
+    quota = "" if here.cpu_quota is None else f", {here.cpu_quota:g} of them granted"
+    board = f"{here.board}, " if here.board else ""
+    found = f"{board}{here.cpu}, {here.cores} cores{quota}, {here.memory_mib} MiB, {here.os}"
     yield Finding("machine", "ok", found)
-    if taken.governor not in ("", "performance"):
+    if here.governor not in ("", "performance"):
         remedy = "before measuring: jetson_clocks, or cpupower frequency-set -g performance"
-        yield Finding("clock rate", "absent", f"is not fixed: the governor is {taken.governor}", remedy)
+        yield Finding("clock rate", "absent", f"is not fixed: the governor is {here.governor}", remedy)
 
 
 def _codecs() -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from pydantic import BaseModel, ConfigDict
@@ -28,8 +29,9 @@ _MAY_DIFFER = frozenset({"catseye", "bundle_sha256", "input"})
 """What a comparison is about, and what is told by a hash beside it."""
 
 
-class Fingerprint(BaseModel):
-    """The machine, its settings, the software and what was measured. What a machine lacks is empty or None.
+@dataclass(frozen=True)
+class Machine:
+    """A machine and its settings. What it lacks is empty or None.
 
     Args:
         cpu, board: model names.
@@ -40,6 +42,42 @@ class Fingerprint(BaseModel):
         governor: how the processor's clock is chosen.
         cpu_max_mhz: the highest it may be.
         power_mode: a Jetson's, as ``nvpmodel`` names it; l4t: its Jetson Linux.
+    """
+
+    cpu: str
+    board: str
+    cores: int
+    cpu_quota: float | None
+    memory_mib: int
+    os: str
+    governor: str
+    cpu_max_mhz: float | None
+    power_mode: str
+    l4t: str
+
+    @staticmethod
+    def here(files: SystemFiles) -> Machine:
+        """The one that this runs on."""
+        cpufreq = "sys/devices/system/cpu/cpu0/cpufreq"
+        highest, quota = files.number(f"{cpufreq}/scaling_max_freq"), cpu_quota(files)
+        return Machine(
+            cpu=_cpu_model(files),
+            board=files.text("proc/device-tree/model"),
+            cores=len(os.sched_getaffinity(0)),
+            cpu_quota=None if quota is None else round(quota, 3),
+            memory_mib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+            os=f"{platform.system()} {platform.release()} {platform.machine()}",
+            governor=files.text(f"{cpufreq}/scaling_governor"),
+            cpu_max_mhz=None if highest is None else highest / 1e3,
+            power_mode=power_mode(files),
+            l4t=l4t_release(files.text("etc/nv_tegra_release")),
+        )
+
+
+class Fingerprint(BaseModel):
+    """The machine, see ``Machine``, the software and what was measured. What is absent is empty or None.
+
+    Args:
         gpu, driver: by CUDA, where the engine runs there.
         python, catseye, libraries: versions; of the libraries, those installed.
         engine: what executed the graph; precision: which graph it was.
@@ -88,22 +126,9 @@ class Fingerprint(BaseModel):
         files: SystemFiles | None = None,
     ) -> Fingerprint:
         """This machine's."""
-        files = files or SystemFiles()
         gpu, driver = _gpu(engine)
-        cpufreq = "sys/devices/system/cpu/cpu0/cpufreq"
-        highest = files.number(f"{cpufreq}/scaling_max_freq")
-        quota = cpu_quota(files)
         return cls(
-            cpu=_cpu_model(files),
-            board=files.text("proc/device-tree/model"),
-            cores=len(os.sched_getaffinity(0)),
-            cpu_quota=None if quota is None else round(quota, 3),
-            memory_mib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
-            os=f"{platform.system()} {platform.release()} {platform.machine()}",
-            governor=files.text(f"{cpufreq}/scaling_governor"),
-            cpu_max_mhz=None if highest is None else highest / 1e3,
-            power_mode=power_mode(files),
-            l4t=l4t_release(files.text("etc/nv_tegra_release")),
+            **asdict(Machine.here(files or SystemFiles())),
             gpu=gpu,
             driver=driver,
             python=platform.python_version(),
