@@ -90,7 +90,7 @@ class Stream:
         """Make a frame ready for the engine; None where a fault hits it."""
         try:
             return prepare(frame, self._manifest, stream=self._number)
-        except Exception as error:
+        except Exception as error:  # whatever one frame has, the stream goes on or says so in its ``error``
             self._lose(error)
         return None
 
@@ -98,7 +98,7 @@ class Stream:
         """Take the next frame, which is ``row`` of the engine's output; None where a fault hits it."""
         try:
             return self.perception.see(item, output, row)
-        except Exception as error:
+        except Exception as error:  # likewise
             self.perception.begin_anew()
             self._lose(error)
         return None
@@ -150,7 +150,7 @@ class Stream:
                     for frame in islice(self.source.frames(), self._limit):
                         self._take(frame)
                     break
-                except Exception as error:
+                except Exception as error:  # what breaks one stream ends no other
                     if self._closed.is_set() or not self._gets_over(error):
                         break
                     self._timeline.break_off()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine
 from catseye.runtime.perception import Perception, grouped, infer, prepare
 from catseye.runtime.pipeline import track_video
-from catseye.runtime.results import FrameResult
+from catseye.runtime.results import FrameResult, line_of
 
 
 @contextmanager
@@ -38,7 +37,7 @@ def frame_by_frame(engine: Engine, manifest: Manifest, path: Path) -> Iterator[S
             group = next(groups)
             output = infer(engine, manifest, group)
             for row, item in enumerate(group):
-                json.dumps(perception.see(item, output, row).record())
+                line_of(perception.see(item, output, row).record())
 
         yield serve
 
@@ -48,7 +47,7 @@ def whole_file(engine: Engine, manifest: Manifest, path: Path, *, limit: int, cl
     ends: list[float] = []
 
     def sink(_: Frame, result: FrameResult) -> None:
-        json.dumps(result.record())
+        line_of(result.record())
         ends.append(clock.now())
 
     start = clock.now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from catseye.runtime.benchmark.report import StreamLimits, StreamTrial
 from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine
 from catseye.runtime.pipeline import track_streams
-from catseye.runtime.results import FrameResult
+from catseye.runtime.results import FrameResult, line_of
 
 LOST = 0.01
 """Share of the frames due from which a stream is not kept up with."""
@@ -56,7 +55,7 @@ def run_trial(
     ages_ms: list[float] = []
 
     def sink(_: Frame, result: FrameResult) -> None:
-        json.dumps(result.record())
+        line_of(result.record())
         ages_ms.append(1e3 * result.output_age_s)
 
     summaries = track_streams(engine, manifest, sources, threshold=manifest.score_threshold, sinks=[sink])

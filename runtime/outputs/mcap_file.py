@@ -67,10 +67,6 @@ class McapFile:
         """Bytes so far, but for the open chunk."""
         return self._stream.tell()
 
-    def has(self, topic: str) -> bool:
-        """Whether there is a message of this topic."""
-        return topic in self._channels
-
     def add(self, topic: str, schema: str, message: bytes, *, at_ns: int) -> None:
         """Append a message.
 
