@@ -17,7 +17,8 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from catseye.capture.geometry import Image, Planes, resize_plane
+from catseye.capture.geometry import Image, Planes
+from catseye.capture.resampling import resize_plane
 
 Turn = tuple[int, int, int, int]
 """a, b, c, d of -1, 0 and 1: pixel (x, y) is shown at (a·x + c·y, b·x + d·y), but for a shift."""

@@ -6,9 +6,8 @@ There is one definition, and shards, training and the runtime all use it:
 2. chroma is doubled bilinearly and the colour matrix of the stream gives RGB;
 3. what the letterbox leaves free is filled with ``PAD_VALUE``.
 
-Each of these is counted in whole numbers, so that x86 and ARM see the same bytes: areas as ``_area_weights``
-says, rounded half up; doubled chroma in sixteenths, rounded half up; the matrix in 1024ths, as OpenCV has it.
-OpenCV's own area filter and INTER_LINEAR are not used, since they differ between machines.
+Each of these is counted in whole numbers, so that x86 and ARM see the same bytes: areas and doubled chroma as
+``resampling`` has them, the matrix in 1024ths, as OpenCV has it.
 
 A network that takes NV12 planes does step 2 itself, for one matrix and range: it is given planes in those
 (``convert_planes``), and what the letterbox leaves free is filled before and not after. That is the same
@@ -20,8 +19,6 @@ offsets are even, so that the chroma planes land on whole pixels.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -29,6 +26,8 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from catseye.capture.resampling import double_plane, resize_plane
 
 Image = NDArray[np.uint8]
 ColorMatrix = Literal["bt601", "bt709"]
@@ -38,20 +37,8 @@ Fit = Literal["centre", "top_left", "stretch"]
 PAD_VALUE = 114
 """Grey level of the letterbox border, in RGB."""
 
-_MOST_PARTS = 256
-"""Parts of a pixel's side in which areas are counted: 255 times its square is below 2²⁴."""
-
 _FRACTIONS = 1 << 14
 """Of a level, in which gains and offsets are counted: levels times it are below 2²⁴."""
-
-_MOST_PRODUCTS = 1 << 18
-"""Of numbers in one matrix product: larger ones wake BLAS's threads."""
-
-_STRIP = 1 << 17
-"""Levels that become float32 at once: half a megabyte, which a core keeps by itself."""
-
-_AT_ONCE = 8
-"""Rows of one matrix product where weights do not soon come again: more multiply by too many zeros."""
 
 
 @dataclass(frozen=True)
@@ -182,16 +169,29 @@ def resize_planes(planes: Planes, box: Letterbox) -> Planes:
 
 def planes_to_rgb(planes: Planes) -> Image:
     """Convert to RGB (H, W, 3) uint8 at the planes' own size."""
-    size = (planes.width, planes.height)
-    u = cv2.resize(planes.u, size, interpolation=cv2.INTER_LINEAR_EXACT)
-    v = cv2.resize(planes.v, size, interpolation=cv2.INTER_LINEAR_EXACT)
+    return _into_rgb(planes, np.empty((planes.height, planes.width, 3), dtype=np.uint8))
+
+
+def _into_rgb(planes: Planes, rgb: Image) -> Image:
+    chroma = (_at_luma(plane, planes) for plane in (planes.u, planes.v))
     matrix = rgb_from_yuv(planes.matrix, full_range=planes.full_range)
-    return np.asarray(cv2.transform(cv2.merge((planes.y, u, v)), matrix), dtype=np.uint8)
+    cv2.transform(cv2.merge((planes.y, *chroma)), matrix, dst=rgb)
+    return rgb
+
+
+def _at_luma(chroma: Image, planes: Planes) -> Image:
+    """Chroma, or what follows from it, at the size of the luma."""
+    if planes.width % 2 == planes.height % 2 == 0:
+        return double_plane(chroma)
+    size = (planes.width, planes.height)
+    return np.asarray(cv2.resize(chroma, size, interpolation=cv2.INTER_LINEAR_EXACT), dtype=np.uint8)
 
 
 def planes_to_network(planes: Planes, box: Letterbox) -> Image:
     """A 4:2:0 frame as network input: RGB (H, W, 3) uint8."""
-    return pad_to_network(planes_to_rgb(resize_planes(planes, box)), box)
+    frame = np.empty((box.height, box.width, 3), dtype=np.uint8)
+    _into_rgb(resize_planes(planes, box), _within_border(frame, box))
+    return frame
 
 
 def planes_to_nv12(
@@ -217,9 +217,17 @@ def pad_to_network(scaled: Image, box: Letterbox) -> Image:
     """Put a scaled picture (h, w, 3) into a network frame of ``PAD_VALUE``."""
     if scaled.shape[:2] == (box.height, box.width):
         return scaled
-    frame = np.full((box.height, box.width, 3), PAD_VALUE, dtype=np.uint8)
-    frame[box.top : box.top + box.scaled_height, box.left : box.left + box.scaled_width] = scaled
+    frame = np.empty((box.height, box.width, 3), dtype=np.uint8)
+    _within_border(frame, box)[:] = scaled
     return frame
+
+
+def _within_border(frame: Image, box: Letterbox) -> Image:
+    """Where the scaled picture lies in a network frame (H, W, 3), of which the rest becomes ``PAD_VALUE``."""
+    bottom, right = box.top + box.scaled_height, box.left + box.scaled_width
+    frame[: box.top], frame[bottom:] = PAD_VALUE, PAD_VALUE
+    frame[box.top : bottom, : box.left], frame[box.top : bottom, right:] = PAD_VALUE, PAD_VALUE
+    return frame[box.top : bottom, box.left : right]
 
 
 def convert_planes(planes: Planes, *, matrix: ColorMatrix, full_range: bool) -> Planes:
@@ -241,7 +249,7 @@ def convert_planes(planes: Planes, *, matrix: ColorMatrix, full_range: bool) -> 
     # A third channel that counts for nothing: OpenCV takes 25 times as long for two as for three.
     three = cv2.merge((planes.u, planes.v, planes.v))
     taken, u, v = cv2.split(cv2.transform(three, np.insert(from_chroma, 2, 0, axis=1)))
-    doubled = cv2.resize(taken, (planes.width, planes.height), interpolation=cv2.INTER_LINEAR_EXACT)
+    doubled = _at_luma(np.asarray(taken, dtype=np.uint8), planes)
     # In such fractions float32 adds up exactly, on every machine.
     gain, offset = (round(_FRACTIONS * number) / _FRACTIONS for number in (gain, offset - 128))
     y = cv2.addWeighted(planes.y, gain, doubled, 1, offset)
@@ -317,112 +325,3 @@ def rgb_from_yuv(matrix: ColorMatrix, *, full_range: bool) -> NDArray[np.float64
     linear = np.hstack([np.full((3, 1), y_gain), chroma * c_gain])
     offset = -linear @ np.array([y_offset, 128.0, 128.0])
     return np.hstack([linear, offset[:, None]])
-
-
-def resize_plane(plane: Image, size: tuple[int, int]) -> Image:
-    """Resize a plane or picture to (width, height): by area where it shrinks, bilinearly otherwise.
-
-    What goes down to a quarter or less, or to half exactly, is halved first, each level rounded half up, for
-    as long as it does and both sides are even: halving takes a fraction of the time of other ratios. Every
-    way gives the same bytes on every machine.
-    """
-    height, width = plane.shape[:2]
-    while width % 2 == height % 2 == 0 and (
-        (width >= 4 * size[0] and height >= 4 * size[1]) or (width, height) == (2 * size[0], 2 * size[1])
-    ):
-        width, height = width // 2, height // 2
-        plane = np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    if (width, height) == size:
-        return plane
-    if (width, height) == (3 * size[0], 3 * size[1]):
-        # Of nine pixels no mean lies halfway between two levels.
-        return np.ascontiguousarray(cv2.blur(plane, (3, 3), anchor=(0, 0))[::3, ::3])
-    if size[0] > width or size[1] > height:
-        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR_EXACT), dtype=np.uint8)
-    if plane.ndim == 3:
-        channels = [_by_area(channel, size) for channel in np.moveaxis(plane, 2, 0)]
-        return np.asarray(cv2.merge(channels), dtype=np.uint8)
-    return _by_area(plane, size)
-
-
-def _by_area(plane: Image, size: tuple[int, int]) -> Image:
-    """The mean of a plane over each new pixel's area, rounded half up.
-
-    OpenCV's area filter adds up fractions, and ends at another level on a machine that rounds otherwise. Here
-    all products and sums are whole numbers below 2²⁴, which float32 holds, so that every BLAS agrees, and it
-    takes less than half of the time.
-    """
-    down, across = _area_weights(plane.shape[0], size[1]), _area_weights(plane.shape[1], size[0])
-    sums = _across(_down(plane, down), across)
-    whole = down.parts * across.parts
-    sums += np.float32(whole // 2)
-    sums /= np.float32(whole)
-    return sums.astype(np.uint8)
-
-
-def _down(plane: Image, areas: _Areas) -> NDArray[np.float32]:
-    """Sums over old rows. Some rows at a time become float32, so that they are still near when they count."""
-    width = plane.shape[1]
-    made = np.empty((areas.target, width), dtype=np.float32)
-    for taken, to, weights in areas.strips(width):
-        rows = plane[taken].astype(np.float32).reshape(-1, weights.shape[1], width)
-        np.matmul(weights, rows, out=made[to].reshape(-1, len(weights), width))
-    return made
-
-
-def _across(levels: NDArray[np.float32], areas: _Areas) -> NDArray[np.float32]:
-    """Sums over old columns."""
-    height = len(levels)
-    if areas.period.size * height <= _MOST_PRODUCTS:
-        periods = levels.reshape(height, -1, areas.period.shape[1])
-        return np.asarray(np.matmul(periods, areas.period.T).reshape(height, -1), dtype=np.float32)
-    made = np.empty((height, areas.target), dtype=np.float32)
-    for taken, to, weights in areas.blocks:
-        np.matmul(levels[:, taken], weights.T, out=made[:, to])
-    return made
-
-
-@dataclass(frozen=True, eq=False)
-class _Areas:
-    """How much each old row of pixels counts for each of ``target`` new ones.
-
-    Args:
-        parts: of a new row, in which weights are counted; its weights add up to it.
-        period: weights (new, old) of the fewest rows after which they come again, as 7 of 20 for 252 of 720.
-        blocks: for some new rows at a time: the old ones that count, the new ones, and weights (new, old).
-    """
-
-    target: int
-    parts: int
-    period: NDArray[np.float32]
-    blocks: tuple[tuple[slice, slice, NDArray[np.float32]], ...]
-
-    def strips(self, width: int) -> Sequence[tuple[slice, slice, NDArray[np.float32]]]:
-        """As ``blocks``, for rows of that width: where weights soon come again, as many periods of them as
-        one strip holds."""
-        new, old = self.period.shape
-        if self.period.size * width > _MOST_PRODUCTS:
-            return self.blocks
-        many = max(1, _STRIP // (old * width))
-        return [
-            (slice(at * old, (at + many) * old), slice(at * new, (at + many) * new), self.period)
-            for at in range(0, self.target // new, many)
-        ]
-
-
-@lru_cache(maxsize=64)
-def _area_weights(source: int, target: int) -> _Areas:
-    """Weights of ``source`` rows for ``target`` fewer ones: exact where parts up to ``_MOST_PARTS`` allow it,
-    else with edges rounded to whole parts."""
-    exact = source // math.gcd(source, target)
-    parts = _MOST_PARTS // exact * exact or _MOST_PARTS
-    covered = np.clip(np.arange(source + 1) * target - np.arange(target)[:, None] * source, 0, source)
-    weights = np.diff((2 * parts * covered + source) // (2 * source), axis=1).astype(np.float32)
-    blocks = []
-    for start in range(0, target, _AT_ONCE):
-        some = weights[start : start + _AT_ONCE]
-        counting = np.flatnonzero(some.any(axis=0))
-        taken = slice(int(counting[0]), int(counting[-1]) + 1)
-        blocks.append((taken, slice(start, start + len(some)), np.ascontiguousarray(some[:, taken])))
-    period = np.ascontiguousarray(weights[: target * exact // source, :exact])
-    return _Areas(target, parts, period, tuple(blocks))

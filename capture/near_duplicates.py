@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Image, resize_plane
+from catseye.capture.geometry import Image
 from catseye.capture.manifest import Clip
+from catseye.capture.resampling import resize_plane
 
 SAMPLE_S = 0.2
 MAX_DISTANCE = 0.17

@@ -64,6 +64,7 @@ def examine(place: Path) -> list[Finding]:
         _software,
         _machine,
         _codecs,
+        _resizing,
         _onnxruntime,
         _tensorrt,
         _plans,
@@ -102,6 +103,16 @@ def _codecs() -> Iterator[Finding]:
     found = f"PyAV {av.__version__} decodes {', '.join(c for c in _CODECS if c not in missing)}"
     remedy = f"for {', '.join(missing)}: install PyAV from PyPI" if missing else ""
     yield Finding("video", "fault" if "h264" in missing else "ok", found, remedy)
+
+
+def _resizing() -> Iterator[Finding]:
+    from catseye.capture.compiled import COMPILED
+
+    if COMPILED is not None:
+        yield Finding("resizing", "ok", "compiled")
+    else:
+        remedy = "apt-get install gcc libc6-dev, and install catseye again"
+        yield Finding("resizing", "absent", "is not compiled: NumPy does it, which takes longer", remedy)
 
 
 def _onnxruntime() -> Iterator[Finding]:

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.geometry import Image, resize_plane
+from catseye.capture.geometry import Image
+from catseye.capture.resampling import resize_plane
 
 _WIDTH = 320
 """Of the picture looked at, at most."""

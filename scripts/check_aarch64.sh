@@ -15,9 +15,9 @@ emulated=${CATSEYE_AARCH64_ROOT:-/var/tmp/catseye-aarch64}
 suite=bookworm
 mirror=${CATSEYE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 [ "$(id -u)" -eq 0 ] || fail "this makes and enters another system; run it as root"
-for program in debootstrap qemu-aarch64-static update-binfmts; do
+for program in debootstrap qemu-aarch64-static update-binfmts aarch64-linux-gnu-gcc; do
     command -v "$program" >/dev/null ||
-        fail "$program is missing; run: sudo apt-get install qemu-user-static binfmt-support debootstrap"
+        fail "$program is missing; run: sudo apt-get install qemu-user-static binfmt-support debootstrap gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 done
 
 # The kernel is to hand aarch64 programs to qemu. The F flag, which Debian sets, makes that hold inside a chroot.
@@ -43,7 +43,8 @@ carry() {
     local place=$emulated/check trusted
     rm -rf "${place:?}"
     mkdir -p "$place/keys/trusted" "$place/there"
-    "$venv/bin/python" -m build --no-isolation --wheel --outdir "$place" "$root" >/dev/null
+    _PYTHON_HOST_PLATFORM=linux-aarch64 CC=aarch64-linux-gnu-gcc \
+        "$venv/bin/python" -m build --no-isolation --wheel --outdir "$place" "$root" >/dev/null
     cp "$bundle" "$place/bundle.catseye"
     cp "$video" "$place/clip"
     cp "$root/scripts/compare_machines.py" "$place"

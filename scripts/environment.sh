@@ -31,10 +31,10 @@ make_environment() {
     "$venv/bin/python" -m pip install --quiet --upgrade pip
 }
 
-# install EXTRAS: the project, editable, with these extras. Done again only after pyproject.toml has changed.
+# install EXTRAS: the project, editable, with these extras. Done again only after what it is made by has changed.
 install() {
     local stamp="$venv/.catseye-$1" sum
-    sum=$(sha256sum <"$root/pyproject.toml")
+    sum=$(cat "$root"/{pyproject.toml,hatch_build.py,capture/resampling.c} | sha256sum)
     if [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ]; then
         printf 'Installing catseye[%s] into %s; the first time this takes some minutes.\n' "$1" "$venv" >&2
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$root[$1]"

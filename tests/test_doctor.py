@@ -12,6 +12,7 @@ import pytest
 from command_line import Command
 
 from catseye import doctor
+from catseye.capture import compiled
 from catseye.doctor import Finding
 from catseye.errors import CatseyeError
 from catseye.runtime.signing import new_key
@@ -48,9 +49,16 @@ def test_every_part_is_told_of_once(catseye: Command, home: Path, monkeypatch: p
     found = {entry["part"]: entry for entry in json.loads(done.out)}
     assert done.code == 0
     assert len(found) == len(json.loads(done.out))
-    assert {"catseye", "machine", "video", "ONNX Runtime", "TensorRT", "keys", "GStreamer", "disk"} <= set(
-        found
-    )
+    assert {
+        "catseye",
+        "machine",
+        "video",
+        "ONNX Runtime",
+        "TensorRT",
+        "keys",
+        "GStreamer",
+        "resizing",
+    } <= set(found)
     assert key in found["keys"]["found"]
     assert "h264" in found["video"]["found"] and "CPU" in found["ONNX Runtime"]["found"]
     assert found["clock"]["state"] == "ok"
@@ -102,7 +110,8 @@ def test_what_is_not_installed_is_absent_and_no_fault(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(gstreamer_library, "load_gstreamer", absent)
-    findings = [*doctor._tensorrt(), *doctor._gstreamer(), *doctor._extras()]
+    monkeypatch.setattr(compiled, "COMPILED", None)
+    findings = [*doctor._resizing(), *doctor._tensorrt(), *doctor._gstreamer(), *doctor._extras()]
     assert {finding.state for finding in findings} == {"absent"}
     assert all(finding.remedy for finding in findings)
 

@@ -41,7 +41,7 @@ def by_opencv(planes: Planes, box: Letterbox) -> Image:
 
 
 def shrunk(plane: Image, size: tuple[int, int]) -> Image:
-    """By INTER_AREA, halved first as ``geometry.resize_plane`` does."""
+    """By INTER_AREA, halved first as ``resampling.resize_plane`` does."""
     while plane.shape[1] >= 4 * size[0] and plane.shape[0] >= 4 * size[1]:
         half = (plane.shape[1] // 2, plane.shape[0] // 2)
         plane = np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -16,11 +16,11 @@ from catseye.capture.geometry import (
     letterbox,
     planes_to_network,
     planes_to_rgb,
-    resize_plane,
     resize_planes,
     rgb_from_yuv,
     rgb_to_network,
 )
+from catseye.capture.resampling import resize_plane
 
 
 def flat(y: int, u: int, v: int, *, width: int = 64, height: int = 48, **meaning: object) -> Planes:
