@@ -37,7 +37,7 @@ def resize_plane(plane: Plane, size: tuple[int, int]) -> Plane:
     if size[0] > width or size[1] > height:
         return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR_EXACT), dtype=np.uint8)
     if plane.ndim == 3:
-        channels = [_by_area(np.ascontiguousarray(plane[..., at]), size) for at in range(plane.shape[2])]
+        channels = [_by_area(plane[..., at], size) for at in range(plane.shape[2])]
         return np.asarray(cv2.merge(channels), dtype=np.uint8)
     return _by_area(plane, size)
 
