@@ -23,7 +23,8 @@ cores on both sides, where ours overlap and the bare parts do not.
 **Ultralytics**: each whole command in a process of its own, in turns, on one core and on all given, with as
 many threads of ONNX Runtime on both sides. Frames a second from the first result to the end of the process;
 memory is the most that was resident; the first result is the first line in the file, from the start of the
-process. Both sides' modules are compiled beforehand, as pip does.
+process. Both sides' modules are compiled beforehand, as pip does. What the bare parts would have, one after
+the other and with nothing around them, stands below: more is not to be had of this ONNX Runtime on one core.
 
 Bounds: 1.15 times the bare parts by processor time; twice the frames a second of Ultralytics, 0.35 of its
 memory, 0.4 of its time to the first result. Ratios are medians over the rounds. Exits 1 when one is missed.
@@ -214,10 +215,16 @@ def measured(command: Sequence[str], out: Path) -> dict[str, float]:
 
 
 def peer_rows(
-    model: Model, video: Path, python: str, cores: Sequence[int], rounds: int, folder: Path
+    model: Model,
+    video: Path,
+    python: str,
+    cores: Sequence[int],
+    rounds: int,
+    folder: Path,
+    bare_ms: Sequence[float],
 ) -> list[Row]:
     rows = []
-    for used in (cores[:1], cores):
+    for used, bare in zip((cores[:1], cores), bare_ms, strict=True):
         threads, ours, theirs = str(len(used)), [], []
         out = folder / "tracks.jsonl"
         catseye = [sys.executable, "-m", "catseye", "run", str(model.bundle), str(video), "--jsonl", str(out)]
@@ -238,6 +245,10 @@ def peer_rows(
         ):
             pair = ([each[key] for each in side] for side in (ours, theirs))
             rows.append(row(what + at, *pair, bound, least=key == "fps"))
+        limit = [1e3 / bare] * rounds
+        rows.append(
+            row(f"frames a second of the bare parts{at}", limit, [side["fps"] for side in theirs], None)
+        )
     return rows
 
 
@@ -276,8 +287,9 @@ def main() -> int:
         for model in models(options, video, folder):
             rows[model.name] = bare_rows(model, video, cores, options.rounds)
             if model.peer and options.ultralytics:
+                bare_ms = [found.other for found in rows[model.name]]
                 rows[model.name] += peer_rows(
-                    model, video, options.ultralytics, cores, options.rounds, folder
+                    model, video, options.ultralytics, cores, options.rounds, folder, bare_ms
                 )
     missed = [f"{name}: {row.what}" for name, found in rows.items() for row in found if not row]
     if options.json:
