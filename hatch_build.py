@@ -29,6 +29,8 @@ class CompileResampling(BuildHookInterface):
         if fault:
             self.app.display_warning(f"pictures will be resized by NumPy, which takes longer: {fault}")
             return
+        if version == "editable":  # which finds it in the source tree
+            return
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
         build_data["force_include"][str(made)] = f"catseye/capture/{LIBRARY}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -65,6 +66,21 @@ def test_a_library_of_another_version_is_refused(
 def test_a_library_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         Compiled(tmp_path / "nowhere.so")
+
+
+def test_an_editable_installation_finds_the_library_in_the_source_tree(
+    hook: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "catseye").mkdir()
+    shutil.copytree(ROOT / "capture", tmp_path / "catseye" / "capture", ignore=lambda *_: ["_resampling.so"])
+    told: list[str] = []
+    project = SimpleNamespace(root=tmp_path, app=SimpleNamespace(display_warning=told.append))
+    build_data = {"force_include": {}}
+    hook.CompileResampling.initialize(project, "editable", build_data)
+    if told:
+        pytest.skip(told[0])
+    Compiled(tmp_path / "catseye" / "capture" / "_resampling.so")
+    assert build_data == {"force_include": {}}
 
 
 @pytest.mark.parametrize("with_compiler", [True, False])
