@@ -131,6 +131,8 @@ def test_a_vehicle_that_passes_close_by_leaves_the_filter_sound() -> None:
         metres = np.array([abs(30.0 - 25.0 * 0.04 * k) + 0.3])
         motion = approach.see(ids, Cue.silent(1), tall(metres), time_s=0.04 * k)
     assert np.isnan(motion.contact_s[0])
+    covariance = approach._states.covariance[0]
+    assert covariance == pytest.approx(covariance.T) and (np.linalg.eigvalsh(covariance) > 0).all()
     assert np.isfinite(approach.see(ids, told(metres, 0.1), tall(metres), time_s=9.0).distance.log_m).all()
 
 
