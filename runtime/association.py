@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Index = NDArray[np.intp]
+Offer = tuple[int, int, float]
+"""A row, a column, and what they gain as a pair, above 0."""
+_gain = itemgetter(2)
 
 
 class Pairs(NamedTuple):
@@ -62,51 +67,69 @@ def grown_iou(
 def assign(benefit: NDArray[np.floating]) -> Pairs:
     """One-to-one pairs of greatest total benefit; a pair of benefit 0 or less is never made.
 
-    This is the maximum-weight matching of a bipartite graph, exact. Every row first bids for its best column,
-    and a column goes to the highest bid; in most frames that settles all. Each row that lost its bid is then
-    brought in along a shortest augmenting path (Jonker and Volgenant, Computing 38, 1987), searched by
-    Dijkstra's method over the positive entries alone, so that it never leaves the row's own cluster.
-
     Args:
         benefit: (N, M), finite.
     """
-    if benefit.size == 0:
-        return Pairs(np.empty(0, np.intp), np.empty(0, np.intp))
-    best_col = benefit.argmax(axis=1)
-    best = benefit.max(axis=1)
-    bidders = (best > 0).nonzero()[0]
-    wanted = best_col[bidders]
-    if len(set(wanted.tolist())) == len(wanted):
-        return Pairs(bidders, wanted)
-    # The last write to a column stays: bidders in rising order leave it to the one that gains most.
-    bidders = bidders[best[bidders].argsort(kind="stable")]
-    row_of = np.full(benefit.shape[1], -1, dtype=np.intp)
-    row_of[best_col[bidders]] = bidders
-    losers = np.sort(bidders[row_of[best_col[bidders]] != bidders])
-    if len(losers):
-        row_of = _augment(benefit, best, row_of, losers)
-    cols = (row_of >= 0).nonzero()[0]
-    rows = row_of[cols]
-    order = rows.argsort()
-    return Pairs(rows[order], cols[order])
+    rows, cols = (benefit > 0).nonzero()
+    pairs = sorted(
+        matched(zip(rows.tolist(), cols.tolist(), benefit[rows, cols].tolist(), strict=True)).items()
+    )
+    return Pairs(*np.array(pairs, dtype=np.intp).reshape(-1, 2).T)
 
 
-def _augment(  # noqa: PLR0912 - the hot path: a helper a branch would cost more than it explains
-    benefit: NDArray[np.floating], best: NDArray[np.floating], row_of: Index, losers: Index
-) -> Index:
-    """Complete the matching ``row_of`` (row of each column, -1 for none) by the rows that lost their bid.
+def matched(offers: Iterable[Offer]) -> dict[int, int]:
+    """The column of each row that has one, in the one-to-one pairs of greatest total gain.
+
+    This is the maximum-weight matching of a bipartite graph, exact, and counted in plain numbers, since few
+    boxes overlap. Every row first bids for its best column, and a column goes to the highest bid; in most
+    frames that settles all. Each row that lost its bid is then brought in along a shortest augmenting path
+    (Jonker and Volgenant, Computing 38, 1987), searched by Dijkstra's method, so that it never leaves the
+    row's own cluster.
+
+    Args:
+        offers: the pairs that may be made, in rising order of rows.
+    """
+    choices: dict[int, list[Offer]] = {}
+    for offer in offers:
+        choices.setdefault(offer[0], []).append(offer)
+    best: dict[int, float] = {}
+    owner: dict[int, int] = {}
+    losers = []
+    for row, its in choices.items():
+        _, col, gain = its[0] if len(its) == 1 else max(its, key=_gain)
+        best[row] = gain
+        rival = owner.setdefault(col, row)
+        if rival != row:
+            if best[rival] > gain:
+                losers.append(row)
+            else:
+                losers.append(rival)
+                owner[col] = row
+    held = {row: col for col, row in owner.items()}
+    if losers:
+        _augment(choices, best, owner, held, sorted(losers))
+    return held
+
+
+def _augment(
+    choices: dict[int, list[Offer]],
+    u: dict[int, float],
+    owner: dict[int, int],
+    held: dict[int, int],
+    losers: list[int],
+) -> None:
+    """Complete a matching, in place, by the rows that lost their bid.
 
     Kept true throughout, which proves the optimum: every row has a price u ≥ 0 and every column v ≥ 0 with
-    u + v ≥ benefit, equal on matched pairs, and 0 on rows and columns that are settled without a partner.
+    u + v ≥ gain, equal on matched pairs, and 0 on rows and columns that are settled without a partner.
+
+    Args:
+        choices: of each row what it is offered.
+        u: of each row what it gains by the best.
+        owner, held: row of each column that has one, and column of each row.
     """
-    u: list[float] = best.tolist()
-    v = [0.0] * len(row_of)
-    owner: list[int] = row_of.tolist()
-    held = [-1] * len(benefit)
-    for col, row in enumerate(owner):
-        if row >= 0:
-            held[row] = col
-    for loser in losers.tolist():
+    v: dict[int, float] = {}
+    for loser in losers:
         distance = {loser: 0.0}
         reached: dict[int, float] = {}
         came_from: dict[int, int] = {}
@@ -117,9 +140,8 @@ def _augment(  # noqa: PLR0912 - the hot path: a helper a branch would cost more
         row = loser
         while row >= 0:
             here = distance[row] + u[row]
-            columns = (benefit[row] > 0).nonzero()[0]
-            for col, gain in zip(columns.tolist(), benefit[row, columns].tolist(), strict=True):
-                through = here + v[col] - gain
+            for _, col, gain in choices[row]:
+                through = here + v.get(col, 0.0) - gain
                 if through < reached.get(col, length) and col not in settled:
                     reached[col], came_from[col] = through, row
                     heappush(queue, (through, col))
@@ -129,7 +151,7 @@ def _augment(  # noqa: PLR0912 - the hot path: a helper a branch would cost more
                 break
             at, col = heappop(queue)
             settled.add(col)
-            row = owner[col]
+            row = owner.get(col, -1)
             if row < 0:
                 length, end, giver = at, col, -1
             else:
@@ -139,12 +161,10 @@ def _augment(  # noqa: PLR0912 - the hot path: a helper a branch would cost more
         for row, at in distance.items():
             u[row] -= max(length - at, 0.0)
         for col in settled:
-            v[col] += max(length - reached[col], 0.0)
-        if giver >= 0:
-            held[giver] = -1
+            v[col] = v.get(col, 0.0) + max(length - reached[col], 0.0)
+        held.pop(giver, None)
         col = end
         while col >= 0:
             row = came_from[col]
             owner[col] = row
-            held[row], col = col, held[row]
-    return np.array(owner, dtype=np.intp)
+            held[row], col = col, held.get(row, -1)

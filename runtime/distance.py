@@ -126,22 +126,25 @@ class Ranger:
             ids: (N,) of the tracks that the boxes are of, rising: then distances are smoothed along each
                 track. Without them each frame stands alone.
         """
-        boxes = boxes_xyxy.astype(np.float64)
+        boxes, unknown = boxes_xyxy.astype(np.float64), Cue.silent(len(boxes_xyxy)).log_m.astype(np.float32)
         if depth is not None and self._depth is not None:
             relative, spread = depth_at(depth, boxes, self._box)
         else:
-            relative = spread = np.full(len(boxes), np.nan, dtype=np.float32)
+            relative = spread = unknown
         cut, heights = cut_off(boxes, self._box), boxes[:, 3] - boxes[:, 1]
-        distance = Cue.silent(len(boxes))
+        distance = None
         if self._K is not None:
             distance = self._distance(depth, (relative, spread), boxes, classes, cut, time_s)
         if ids is None:
-            return _told(relative, distance)
+            return Distances(relative, *(_metres(distance) if distance is not None else (unknown, unknown)))
         edges = 2 * self._errors.edges.variance(heights) / np.maximum(heights, 1.0) ** 2
         height = Cue.of(heights, np.where(cut.top | cut.bottom, np.inf, edges))
         motion = self._approach.see(ids, distance, height, time_s=time_s)
-        changes = (motion.closing_mps, motion.closing_sigma_mps, motion.contact_s, motion.contact_sigma_s)
-        return _told(relative, motion.distance, *(values.astype(np.float32) for values in changes))
+        contact = motion.contact_s.astype(np.float32), motion.contact_sigma_s.astype(np.float32)
+        if distance is None:
+            return Distances(relative, unknown, unknown, unknown, unknown, *contact)
+        closing = motion.closing_mps.astype(np.float32), motion.closing_sigma_mps.astype(np.float32)
+        return Distances(relative, *_metres(motion.distance), *closing, *contact)
 
     def _distance(
         self,
@@ -194,8 +197,8 @@ class Ranger:
         return self._road.scale(camera_depth, boxes)
 
 
-def _told(relative: Float, distance: Cue, *changes: Float) -> Distances:
+def _metres(distance: Cue) -> tuple[Float, Float]:
+    """With their standard deviation."""
     metres = np.exp(distance.log_m)
-    with np.errstate(invalid="ignore"):
-        sigma = metres * np.sqrt(distance.variance)
-    return Distances(relative, metres.astype(np.float32), sigma.astype(np.float32), *changes)
+    sigma = metres * np.sqrt(distance.variance)
+    return metres.astype(np.float32), sigma.astype(np.float32)

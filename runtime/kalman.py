@@ -67,9 +67,10 @@ def start(boxes_xyxy: Float, noise: Noise) -> Float:
 def predict(state: Float, dt: float, noise: Noise) -> Float:
     """States (4, 5, N) ``dt`` seconds later."""
     later = _step(round(dt, 6)) @ state
-    growth = noise.acceleration**2 * np.array([dt**3 / 3, dt**2 / 2, dt])
-    speed_squared = (_STIR * size(state)) ** 2 + state[0, RATE] ** 2 + state[1, RATE] ** 2
-    later[:, VAR_VALUE:] += growth[:, None] * speed_squared
+    density = noise.acceleration**2
+    growth = np.array([[density * (dt**3 / 3)], [density * (dt**2 / 2)], [density * dt]])
+    across, down = state[:2, RATE] ** 2
+    later[:, VAR_VALUE:] += growth * ((_STIR * size(state)) ** 2 + across + down)
     np.maximum(later[2:, VALUE], _SMALLEST, out=later[2:, VALUE])
     return later
 
@@ -86,17 +87,16 @@ def _step(dt: float) -> Float:
 
 
 def correct(state: Float, boxes_xyxy: Float, noise: Noise) -> Float:
-    """States (4, 5, N) after measuring boxes (N, 4), one for each."""
-    known = np.array(state)
-    variance = known[:, VAR_VALUE]
-    surprise = centre_and_size(boxes_xyxy) - known[:, VALUE]
+    """States (4, 5, N) after measuring boxes (N, 4), one for each; it is the same array, changed in place."""
+    variance = state[:, VAR_VALUE]
+    surprise = centre_and_size(boxes_xyxy) - state[:, VALUE]
     # Of the value and of the rate.
-    gain = known[:, VAR_VALUE:VAR_RATE] / (variance + (noise.measurement * size(state)) ** 2)[:, None]
-    known[:, :VAR_VALUE] += gain * surprise[:, None]
-    known[:, VAR_RATE] -= gain[:, 1] * known[:, COVARIANCE]
-    known[:, VAR_VALUE:VAR_RATE] *= (1 - gain[:, 0])[:, None]
-    np.maximum(known[2:, VALUE], _SMALLEST, out=known[2:, VALUE])
-    return known
+    gain = state[:, VAR_VALUE:VAR_RATE] / (variance + (noise.measurement * size(state)) ** 2)[:, None]
+    state[:, :VAR_VALUE] += gain * surprise[:, None]
+    state[:, VAR_RATE] -= gain[:, 1] * state[:, COVARIANCE]
+    state[:, VAR_VALUE:VAR_RATE] *= (1 - gain[:, 0])[:, None]
+    np.maximum(state[2:, VALUE], _SMALLEST, out=state[2:, VALUE])
+    return state
 
 
 def centre_and_size(boxes_xyxy: Float) -> Float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -108,6 +108,7 @@ class Perception:
     """Tracks and distances of one stream, from the engine's output of each frame.
 
     Tracking begins anew, and ids go on, with each epoch of the source and each change of its picture size.
+    Its tracker asks for no likeness, so that embeddings are not looked at.
 
     Args:
         manifest: of the bundle that the engine runs.
@@ -159,6 +160,7 @@ class Perception:
             low_threshold=self._weak,
             camera_motion=self._camera_motion,
         )
+        self._corner = np.array([width, height, width, height], dtype=np.float32)
         self._ids_before = self.last_id
         self.epochs += 1
 
@@ -174,33 +176,31 @@ class Perception:
         if course != self._course:
             self._begin(*size)
             self._course = course
-        slots = chosen(
-            output.boxes[row],
-            output.scores[row],
-            output.classes[row],
-            least=self._weak,
-            nms_iou=self._manifest.nms_iou,
-        )
-        found = self._box.boxes_to_source(output.boxes[row][slots])
+        time_s = frame.time_s
+        boxes, scores, classes = output.boxes[row], output.scores[row], output.classes[row]
+        slots = chosen(boxes, scores, classes, least=self._weak, nms_iou=self._manifest.nms_iou)
+        found = self._box.boxes_to_source(boxes[slots])
         tracks = self._tracker.update(
             found,
-            output.scores[row][slots],
-            output.classes[row][slots],
-            time_s=frame.time_s,
-            embeddings=None if output.embeddings is None else output.embeddings[row][slots],
+            scores[slots],
+            classes[slots],
+            time_s=time_s,
             frame=frame.planes.y,
             frame_width=size[0],
         )
-        inside = np.minimum(np.maximum(tracks.boxes_xyxy, 0), np.array(size * 2, dtype=np.float32))
-        tracks = replace(tracks, ids=tracks.ids + self._ids_before, boxes_xyxy=inside)
-        self.last_id = max(self.last_id, int(tracks.ids.max(initial=0)))
+        # The tracker keeps none of the arrays that it gives out.
+        ids, inside = tracks.ids, tracks.boxes_xyxy
+        ids += self._ids_before
+        np.minimum(np.maximum(inside, 0, out=inside), self._corner, out=inside)
+        if len(ids):
+            self.last_id = max(self.last_id, int(ids[-1]))
         distances = self._ranger.measure(
             None if output.depth is None else output.depth[row],
             # As detected: the tracker's filtered box lags behind what is near and fast.
             self._box.boxes_to_network(found[tracks.detection_index]),
             tracks.classes,
-            time_s=frame.time_s,
-            ids=tracks.ids,
+            time_s=time_s,
+            ids=ids,
         )
         return FrameResult(
             stream=self._stream,

@@ -25,14 +25,16 @@ def chosen(
 
     Args:
         boxes_xyxy: (K, 4) corners in pixels of any frame in which both axes are scaled as the network's.
-        scores: (K,) best first; 0 marks a free slot, which is never chosen.
+        scores: (K,) best first, or nearly; 0 marks a free slot, which is never chosen.
         classes: (K,).
         least: score from which a detection is used.
         nms_iou: see the manifest; None keeps doubles.
     """
-    good = ((scores >= least) & (scores > 0)).nonzero()[0]
-    good = good[(-scores[good]).argsort(kind="stable")]
-    if nms_iou is None:
+    good = (scores >= least if least > 0 else scores > 0).nonzero()[0]
+    values = scores[good].tolist()
+    if values != sorted(values, reverse=True):  # graphs sort them, but for what rounding does
+        good = good[(-scores[good]).argsort(kind="stable")]
+    if nms_iou is None or len(good) < 2:
         return good
     return good[_firsts(boxes_xyxy[good], classes[good], nms_iou)]
 
@@ -43,10 +45,12 @@ def _firsts(boxes: NDArray[np.float32], classes: NDArray[np.int32], iou: float) 
     Whether row i stays depends on rows before it alone. So repeating the rule for all rows at once settles at
     least one more row each time, mostly all within a few (Cluster-NMS, Zheng et al. 2020).
     """
-    rivals = np.triu(overlaps(boxes, boxes) > iou, 1) & (classes[:, None] == classes[None])
+    place = np.arange(len(boxes))
+    rivals = (overlaps(boxes, boxes) > iou) & (classes[:, None] == classes) & (place[:, None] < place)
     kept: NDArray[np.bool_] = ~rivals.any(axis=0)
-    while True:
+    while not kept.all():
         again = ~rivals[kept].any(axis=0)
-        if np.array_equal(again, kept):
-            return np.asarray(kept)
+        if (again == kept).all():
+            break
         kept = again
+    return kept

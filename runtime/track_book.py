@@ -20,11 +20,14 @@ _REMEMBERED = 0.9  # of a track's appearance at each match, the rest is the new 
 
 
 class Detections(NamedTuple):
-    """Detections of one frame: boxes (M, 4), scores and kinds (M,), embeddings (M, E) with E 0 for none."""
+    """Detections of one frame: boxes (M, 4), scores and kinds (M,), embeddings (M, E) with E 0 for none.
+
+    Kinds are whole numbers, of the type that a track's facts have.
+    """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float32]
-    kinds: NDArray[np.int32]
+    kinds: NDArray[np.float64]
     looks: NDArray[np.float32]
 
     def take(self, rows: Index) -> Detections:
@@ -59,11 +62,14 @@ class Book(NamedTuple):
         facts[HITS] += 1
         facts[SEEN_S] = time_s
         # A running majority (Boyer and Moore 1981) weighted by score: one class held, and its weight.
-        facts[KIND_WEIGHT] += np.where(facts[KIND] == seen.kinds, seen.scores, -seen.scores)
-        beaten = facts[KIND_WEIGHT] < 0
-        if beaten.any():
+        others = facts[KIND] != seen.kinds
+        if others.any():
+            facts[KIND_WEIGHT] += np.where(others, -seen.scores, seen.scores)
+            beaten = facts[KIND_WEIGHT] < 0
             facts[KIND, beaten] = seen.kinds[beaten]
             facts[KIND_WEIGHT, beaten] *= -1
+        else:
+            facts[KIND_WEIGHT] += seen.scores
         self.facts[:, rows] = facts
         if seen.looks.shape[1]:
             looks = _REMEMBERED * self.looks[rows] + (1 - _REMEMBERED) * seen.looks
@@ -94,9 +100,8 @@ def checked(
     looks = (
         np.zeros((count, 0), np.float32) if embeddings is None else np.asarray(embeddings, dtype=np.float32)
     )
-    found = Detections(
-        boxes, np.asarray(scores, dtype=np.float32), np.asarray(classes).astype(np.int32), looks
-    )
+    kinds = np.asarray(classes).astype(np.int32).astype(np.float64)
+    found = Detections(boxes, np.asarray(scores, dtype=np.float32), kinds, looks)
     if boxes.shape != (count, 4) or found.scores.shape != (count,) or found.kinds.shape != (count,):
         raise ValueError(
             f"boxes {boxes.shape}, scores {found.scores.shape}, classes {found.kinds.shape}: "
@@ -104,9 +109,9 @@ def checked(
         )
     if looks.ndim != 2 or len(looks) != count:
         raise ValueError(f"embeddings {looks.shape}: must be ({count}, E)")
-    if (boxes[:, 2:] < boxes[:, :2]).any():
-        raise ValueError("boxes_xyxy: has a box whose second corner lies left of or above its first")
     for name, values in (("boxes_xyxy", boxes), ("scores", found.scores), ("embeddings", looks)):
-        if not np.isfinite(values).all():
+        if values.size and not np.isfinite(values).all():
             raise ValueError(f"{name}: has a value that is not finite")
+    if not (boxes[:, :2] <= boxes[:, 2:]).all():
+        raise ValueError("boxes_xyxy: has a box whose second corner lies left of or above its first")
     return found

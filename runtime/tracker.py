@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from catseye.errors import UsageError
 from catseye.runtime import kalman
-from catseye.runtime.association import Index, assign, grown_iou, iou
+from catseye.runtime.association import Index, Offer, grown_iou, iou, matched
 from catseye.runtime.track_book import FIRST_S, HITS, ID, KIND, SEEN_S, Book, Detections, born, checked
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _A_WHILE_S = 0.3
 _MOST_GROWTH = 0.5
 """Sizes up to which boxes grow."""
+_SURE, _WEAK, _NEW = 3, 2, 1
+"""Stages of association: twice whether the track is confirmed, plus whether the detection is confident. A
+pair of neither never matches."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,9 @@ class Tracker:
         self._max_start_overlap = max_start_overlap
         self._min_hits = min_hits
         self._max_lost_s, self._max_unconfirmed_s = max_lost_s, max_unconfirmed_s
-        self._min_iou, self._min_iou_low = min_iou, min_iou_low
-        self._class_penalty, self._min_likeness = class_penalty, min_likeness
+        self._asked = np.array([np.inf, min_iou_low, min_iou_low, min_iou], dtype=np.float32)
+        self._least_asked = self._asked.min()
+        self._class_penalty, self._min_likeness = np.float32(class_penalty), min_likeness
         self._noise = kalman.Noise(measurement_noise, acceleration_noise, initial_rate)
         self._camera: CameraMotion | None = None
         if camera_motion:
@@ -181,15 +185,18 @@ class Tracker:
             turn = self._camera.see(frame, seen.boxes, width=frame_width)
             if turn is not None:
                 _turn(book.state, turn)
-        match, free = self._associate(book, seen, time_s)
+        match = self._associate(book, seen, time_s)
 
         rows = (match >= 0).nonzero()[0]
         book.observe(
             rows if len(rows) < len(match) else slice(None), seen.take(match[rows]), time_s, self._noise
         )
-        starts = (free & (seen.scores >= self._start)).nonzero()[0]
+        taken = match[rows]
+        may_start = seen.scores >= self._start
+        may_start[taken] = False
+        starts = may_start.nonzero()[0]
         if len(starts):
-            starts = _apart(seen, starts, match[rows], most=self._max_start_overlap)
+            starts = _apart(seen, starts, taken, most=self._max_start_overlap)
         if len(rows) < len(match):
             patience = np.where(book.facts[ID] > 0, self._max_lost_s, self._max_unconfirmed_s)
             alive = (time_s - book.facts[SEEN_S] <= patience).nonzero()[0]
@@ -223,40 +230,43 @@ class Tracker:
             )
         return Book(kalman.predict(book.state, dt, self._noise), book.facts, book.looks)
 
-    def _associate(self, book: Book, seen: Detections, time_s: float) -> tuple[Index, NDArray[np.bool_]]:
-        """The detection of each track, -1 for none, and which detections are left."""
-        match = np.full(len(book.looks), -1, dtype=np.intp)
-        free = np.ones(len(seen.scores), dtype=np.bool_)
-        if not (len(match) and len(free)):
-            return match, free
+    def _associate(self, book: Book, seen: Detections, time_s: float) -> Index:
+        """The detection of each track, -1 for none."""
+        partner: dict[int, int] = {}
+        taken: set[int] = set()
+        by_stage = self._offers(book, seen, time_s)
+        for stage in (_SURE, _WEAK, _NEW):
+            offers = [offer for offer in by_stage[stage] if offer[0] not in partner and offer[1] not in taken]
+            found = matched(offers)
+            partner |= found
+            taken.update(found.values())
+        return np.array([partner.get(row, -1) for row in range(len(book.looks))], dtype=np.intp)
+
+    def _offers(self, book: Book, seen: Detections, time_s: float) -> list[list[Offer]]:
+        """The pairs that may match, by stage: what each overlaps by, above what is asked of it.
+
+        Few boxes overlap, so that all else is counted for those pairs alone.
+        """
+        by_stage: list[list[Offer]] = [[], [], [], []]
         state, facts = book.state, book.facts
+        if not (len(book.looks) and len(seen.scores)):
+            return by_stage
         margins = np.minimum(kalman.doubt(state), _MOST_GROWTH * kalman.size(state))
-        benefit = grown_iou(kalman.boxes(state), seen.boxes, margins)
-        other = facts[KIND][:, None] != seen.kinds.astype(np.float64)
-        if other.any():
-            benefit[other] -= np.float32(self._class_penalty)
+        overlaps = grown_iou(kalman.boxes(state), seen.boxes, margins)
         if self._min_likeness and seen.looks.shape[1]:
             lost = (time_s - facts[SEEN_S] > _A_WHILE_S).nonzero()[0]
-            strange = book.looks[lost] @ seen.looks.T < self._min_likeness
-            benefit[lost] = np.where(strange, np.float32(-1), benefit[lost])
-        confirmed, high = facts[ID] > 0, seen.scores >= self._high
-        sure = confirmed[:, None] & high
-        benefit -= np.where(sure, np.float32(self._min_iou), np.float32(self._min_iou_low))
-
-        fit = (confirmed[:, None] | high) & (benefit > 0)
-        rows, cols = fit.nonzero()
-        if len(set(cols.tolist())) == len(cols) == len(set(rows.tolist())):
-            # Nothing competes, as in most frames of a few objects.
-            match[rows], free[cols] = cols, False
-            return match, free
-        for tracks_in, detections_in in ((confirmed, high), (confirmed, ~high), (~confirmed, high)):
-            rows = (tracks_in & (match < 0)).nonzero()[0]
-            cols = (detections_in & free).nonzero()[0]
-            if len(rows) and len(cols):
-                pairs = assign(benefit[rows[:, None], cols])
-                match[rows[pairs.rows]] = cols[pairs.cols]
-                free[cols[pairs.cols]] = False
-        return match, free
+            overlaps[lost] *= book.looks[lost] @ seen.looks.T >= self._min_likeness
+        rows, cols = (overlaps > self._least_asked).nonzero()
+        gains = overlaps[rows, cols]
+        gains -= self._class_penalty * (facts[KIND, rows] != seen.kinds[cols])
+        stages = 2 * (facts[ID] > 0)[rows] + (seen.scores >= self._high)[cols]
+        gains -= self._asked[stages]
+        for stage, row, col, gain in zip(
+            stages.tolist(), rows.tolist(), cols.tolist(), gains.tolist(), strict=True
+        ):
+            if gain > 0:
+                by_stage[stage].append((row, col, gain))
+        return by_stage
 
 
 def _apart(seen: Detections, starts: Index, taken: Index, *, most: float) -> Index:
@@ -284,7 +294,7 @@ def _shown(book: Book, match: Index, seen: Detections, row_given: Index, time_s:
     facts, col = book.facts[:, rows], match[rows]
     return Tracks(
         ids=facts[ID].astype(np.int64),
-        boxes_xyxy=kalman.boxes(book.state[..., rows]).astype(np.float32, order="C"),
+        boxes_xyxy=kalman.boxes(book.state)[rows].astype(np.float32, order="C"),
         scores=seen.scores[col],
         classes=facts[KIND].astype(np.int32),
         detection_index=row_given[col].astype(np.int32),

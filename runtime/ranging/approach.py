@@ -21,6 +21,7 @@ one in each frame. So a share of each variance does not average out, and is carr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +93,6 @@ _VAGUE = 0.25
 _LEAST_LEFT, _FASTEST, _NEAREST_M = 0.2, 5.0, 1.0
 """What bounds the filter near contact, where x has no bottom: the least share of its distance that a track
 keeps in one step, the highest rate, and the distance below which its noise does not grow."""
-_BY_DISTANCE, _BY_HEIGHT = np.array([1.0, 0.0, 0.0]), np.array([-1.0, 0.0, 1.0])
 
 
 @dataclass
@@ -138,48 +138,53 @@ class Approach:
     def __init__(self, course: Course = COURSE) -> None:
         self._course = course
         self._states = _begun(np.empty(0, np.int64), Cue.silent(0), course)
+        self._oldest_s = -np.inf  # no track was seen last before
 
-    def see(self, ids: Ids, distance: Cue, height: Cue, *, time_s: float) -> Motion:
+    def see(self, ids: Ids, distance: Cue | None, height: Cue, *, time_s: float) -> Motion:
         """Take what one frame says of the tracks seen in it.
 
         Args:
             ids: (N,), rising.
-            distance: of this frame alone, silent where it says nothing.
+            distance: of this frame alone, silent where it says nothing; None if it says nothing of any.
             height: the logarithm of the height of each box in pixels, likewise.
         """
         if not len(ids):
             return _NOTHING
         course, states = self._course, self._states
-        kept = time_s - states.seen_s <= course.forgotten_s
-        if not kept.all():
-            states = states.take(kept)
-        fresh = _missing(ids, states.ids)
-        if fresh.any():
-            first = Cue(distance.log_m[fresh], distance.variance[fresh])
-            states = states.joined(_begun(ids[fresh], first, course))
+        if time_s - self._oldest_s > course.forgotten_s:
+            states = states.take(time_s - states.seen_s <= course.forgotten_s)
+            self._oldest_s = float(states.seen_s.min(initial=time_s))
         rows = states.ids.searchsorted(ids)
+        fresh = _missing(ids, states.ids, rows)
+        begins = fresh.any()
+        if begins:
+            told = Cue.silent(len(ids)) if distance is None else distance
+            first = Cue(told.log_m[fresh], told.variance[fresh])
+            states = states.joined(_begun(ids[fresh], first, course))
+            rows = states.ids.searchsorted(ids)
         seen = states.take(rows)
         dt = time_s - seen.seen_s
-        _advance(seen, np.where(np.isfinite(dt), dt, 0.0), course)
-        with np.errstate(divide="ignore"):
-            alike = 1 + 2 * course.drift_s / dt
-        if np.isfinite(distance.log_m).any():
+        _advance(seen, np.where(fresh, 0.0, dt) if begins else dt, course)
+        # Of the same moment, a second frame tells nothing.
+        later = dt > 0
+        alike = np.where(later, 1 + 2 * course.drift_s / np.where(later, dt, 1.0), np.inf)
+        if distance is not None:
             passing = Cue(distance.log_m, (1 - course.lasting) * distance.variance * alike)
-            weight = _correct(seen, passing, _BY_DISTANCE)[:, 0]
+            weight = _correct(seen, passing, _log_distance)[:, 0]
             stays = np.where(weight > 0, course.lasting * distance.variance, 0.0)
             seen.lasting[:] += weight * (stays - seen.lasting)
-        _correct(seen, Cue(height.log_m, height.variance * alike), _BY_HEIGHT)
+        _correct(seen, Cue(height.log_m, height.variance * alike), _log_height)
         seen.seen_s[:] = time_s
         states.numbers[rows] = seen.numbers
         self._states = states
         return _motion(seen, course)
 
 
-def _missing(ids: Ids, known: Ids) -> NDArray[np.bool_]:
-    """Which of ``ids`` are not among ``known``, that rise."""
+def _missing(ids: Ids, known: Ids, places: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of ``ids`` are not among ``known``, that rise, at the places where they belong."""
     if not len(known):
         return np.ones(len(ids), dtype=np.bool_)
-    return np.asarray(known.take(known.searchsorted(ids), mode="clip") != ids)
+    return np.asarray(known.take(places, mode="clip") != ids)
 
 
 def _begun(ids: Ids, distance: Cue, course: Course) -> _States:
@@ -200,24 +205,35 @@ def _advance(states: _States, dt: Float, course: Course) -> None:
     left = np.maximum(1 + dt * mean[:, 1], _LEAST_LEFT)
     mean[:, 0] += np.log(left)
     mean[:, 1] = np.minimum(np.maximum(mean[:, 1] / left, -_FASTEST), _FASTEST)
-    step = np.zeros_like(covariance)
+    step = np.zeros(covariance.shape)
     step[:, 0, 0] = step[:, 2, 2] = 1
     step[:, 0, 1] = dt / left
     step[:, 1, 1] = 1 / left**2
     covariance[:] = step @ covariance @ step.transpose(0, 2, 1)
     density = (course.acceleration / np.maximum(np.exp(mean[:, 0]), _NEAREST_M)) ** 2
     covariance[:, 0, 0] += density * dt**3 / 3
-    covariance[:, (0, 1), (1, 0)] += (density * dt**2 / 2)[:, None]
+    both = density * dt**2 / 2
+    covariance[:, 0, 1] += both
+    covariance[:, 1, 0] += both
     covariance[:, 1, 1] += density * dt
     covariance[:, 2, 2] += course.turning**2 * dt
 
 
-def _correct(states: _States, told: Cue, row: Float) -> Float:
-    """Measure ``row`` (3,) times the state, in place. The gain (N, 3) is 0 where nothing is told."""
+def _log_distance(numbers: Float) -> Float:
+    """Of x, r and s along the last axis."""
+    return numbers[..., 0]
+
+
+def _log_height(numbers: Float) -> Float:
+    return np.asarray(numbers[..., 2] - numbers[..., 0])
+
+
+def _correct(states: _States, told: Cue, measured: Callable[[Float], Float]) -> Float:
+    """Take what is told of ``measured``, in place. The gain (N, 3) is 0 where nothing is told."""
     mean, covariance = states.mean, states.covariance
-    along = covariance @ row
-    surprise = np.where(np.isfinite(told.log_m), told.log_m - mean @ row, 0.0)
-    expected = along @ row + told.variance
+    along = measured(covariance)
+    surprise = np.where(np.isfinite(told.log_m), told.log_m - measured(mean), 0.0)
+    expected = measured(along) + told.variance
     # What surprises counts less, as in ``fusion``: its variance grows until it is just not surprising.
     expected = np.maximum(expected, (surprise / _SURPRISE) ** 2)
     gain = along / expected[:, None]
@@ -234,8 +250,8 @@ def _motion(states: _States, course: Course) -> Motion:
     contact_sigma = contact**2 * sigma_r
     known = states.lasting > 0
     if not known.any():
-        unknown = np.full(len(r), np.nan)
-        return Motion(Cue.silent(len(r)), unknown, unknown, contact, contact_sigma)
+        silent = Cue.silent(len(r))
+        return Motion(silent, silent.log_m, silent.log_m, contact, contact_sigma)
     var_x, cov = states.covariance[:, 0, 0], states.covariance[:, 0, 1]
     distance = Cue(np.where(known, x, np.nan), np.where(known, var_x + states.lasting, np.inf))
     metres = np.exp(distance.log_m)

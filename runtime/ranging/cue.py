@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,13 @@ class Cue:
     @staticmethod
     def of(metres: Float, variance: Float) -> Cue:
         """From metres; what is not a positive number, or of no known variance, says nothing."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_m = np.log(metres)
-        said = np.isfinite(log_m) & np.isfinite(variance)
-        return Cue(np.where(said, log_m, np.nan), np.where(said, variance, np.inf))
+        said = (metres > 0) & np.isfinite(metres) & np.isfinite(variance)
+        return Cue(np.log(np.where(said, metres, np.nan)), np.where(said, variance, np.inf))
 
     @staticmethod
+    @lru_cache(maxsize=64)
     def silent(count: int) -> Cue:
-        return Cue(np.full(count, np.nan), np.full(count, np.inf))
+        """Of so many boxes nothing. All share it, so that it cannot be written to."""
+        log_m, variance = np.full(count, np.nan), np.full(count, np.inf)
+        log_m.flags.writeable = variance.flags.writeable = False
+        return Cue(log_m, variance)

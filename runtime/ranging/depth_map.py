@@ -7,6 +7,8 @@ where the network learned metres.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,17 +40,28 @@ def depth_at(
         of absolute deviations.
     """
     low, high = boxes_xyxy[:, :2, None], boxes_xyxy[:, 2:, None]
-    height, width = depth.shape
-    first = np.array([[box.left], [box.top]])
-    last = np.array([[box.left + box.scaled_width - 1], [box.top + box.scaled_height - 1]])
-    scale = np.array([[width / box.width], [height / box.height]])
+    first, last, scale = _frame(box, depth.shape)
+    at = (high - low) * _PART
+    at += low
     # Within the picture's border all are within the map.
-    at = np.minimum(np.maximum(low + (high - low) * _PART, first), last) * scale
+    np.minimum(np.maximum(at, first, out=at), last, out=at)
+    at *= scale
     cols, rows = at.astype(np.intp).transpose(1, 0, 2)
     samples = depth[rows[:, :, None], cols[:, None, :]].reshape(len(boxes_xyxy), _GRID * _GRID)
     middle = _median(samples)
-    deviation = _NORMAL_PER_MAD * _median(np.abs(samples - middle[:, None]))
-    return middle.astype(np.float32), deviation.astype(np.float32)
+    samples -= middle[:, None]
+    deviation = _NORMAL_PER_MAD * _median(np.abs(samples, out=samples))
+    return middle, deviation.astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _frame(box: Letterbox, shape: tuple[int, ...]) -> tuple[Float, Float, Float]:
+    """Of the picture in the network's frame the first and the last pixel, and of the map its pixels a pixel
+    of that: (2, 1) each, across and down."""
+    height, width = shape
+    first = np.array([[box.left], [box.top]], dtype=np.float64)
+    last = first + np.array([[box.scaled_width - 1], [box.scaled_height - 1]])
+    return first, last, np.array([[width / box.width], [height / box.height]])
 
 
 def by_depth(camera_depth: Float, spread: Float, heights_px: Float, *, errors: CueErrors) -> Cue:
@@ -59,7 +72,8 @@ def by_depth(camera_depth: Float, spread: Float, heights_px: Float, *, errors: C
 
 
 def _median(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of each row of an even number of samples; a fraction of the time of ``np.median``."""
+    """Of each row of an even number of samples, which are sorted in place; a fraction of the time of
+    ``np.median``."""
+    samples.sort(axis=1)
     middle = samples.shape[1] // 2
-    parted = np.partition(samples, (middle - 1, middle), axis=1)
-    return np.asarray((parted[:, middle - 1] + parted[:, middle]) / 2)
+    return np.asarray((samples[:, middle - 1] + samples[:, middle]) / 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,7 @@ def cut_off(boxes_xyxy: Float, box: Letterbox) -> CutOff:
     """Edges of boxes (N, 4) in network pixels that are not the object's own."""
     low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
     margin = _BORDER_PX + _BORDER_SHARE * (high - low)
-    first = (box.left, box.top)
-    last = (box.left + box.scaled_width, box.top + box.scaled_height)
+    first, last = _picture(box)
     before, beyond = low < first + margin, high > last - margin
     return CutOff(
         sides=before[:, 0] | beyond[:, 0],
@@ -53,8 +53,17 @@ def cut_off(boxes_xyxy: Float, box: Letterbox) -> CutOff:
     )
 
 
+@lru_cache(maxsize=64)
+def _picture(box: Letterbox) -> tuple[Float, Float]:
+    """The picture's first and last corner in the network's frame, x and y."""
+    first = np.array([box.left, box.top], dtype=np.float64)
+    return first, first + np.array([box.scaled_width, box.scaled_height])
+
+
 def hidden_bottoms(boxes_xyxy: Float) -> Flags:
     """Which boxes (N, 4) end at the top of a box that ends below them, and so is nearer."""
+    if len(boxes_xyxy) < 2:
+        return np.zeros(len(boxes_xyxy), dtype=np.bool_)
     left, top, right, bottom = boxes_xyxy.T
     tall = bottom - top
     nearer = bottom > (bottom + _NEARER_SHARE * tall)[:, None]

@@ -78,6 +78,28 @@ def test_record_says_what_was_found(validator: Any) -> None:
     assert far["closing_speed_mps"] is None and far["time_to_contact_s"] == 2.25
 
 
+def test_numbers_are_rounded_as_python_rounds_them() -> None:
+    """To the even digit where a float32 lies just between two, and whatever its size."""
+    draw = np.random.default_rng(0)
+    between = np.arange(1, 400, 2) / np.float32(32)
+    many = np.concatenate([between, -between, draw.normal(0, 1, 400) * 10.0 ** draw.integers(-6, 30, 400)])
+    numbers = many[:400].astype(np.float32)
+    sizes, boxes = many[400:].astype(np.float32), numbers.reshape(-1, 4)
+    for values in (numbers[: len(boxes)], numbers[-len(boxes) :], sizes[: len(boxes)]):
+        whole, none = result(), np.full(len(boxes), np.nan, np.float32)
+        tracks = Tracks(
+            ids=np.arange(len(boxes)),
+            boxes_xyxy=boxes,
+            scores=values,
+            classes=np.zeros(len(boxes), np.int32),
+            detection_index=np.zeros(len(boxes), np.int32),
+            ages_s=values,
+        )
+        rows = replace(whole, tracks=tracks, distances=Distances(values, values, none)).record()["tracks"]
+        assert [row["distance_m"] for row in rows] == [round(value, 4) for value in values.tolist()]
+        assert [row["box_xyxy"] for row in rows] == [[round(e, 2) for e in box] for box in boxes.tolist()]
+
+
 def test_record_of_a_frame_that_stands_alone_has_no_speeds(validator: Any) -> None:
     whole = result()
     alone = replace(

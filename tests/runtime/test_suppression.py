@@ -40,3 +40,11 @@ def test_free_slots_and_weak_ones_are_left_out() -> None:
     np.testing.assert_array_equal(chosen(boxes, scores, classes, least=0.2, nms_iou=None), [0, 1])
     np.testing.assert_array_equal(chosen(boxes, scores, classes, least=0.0, nms_iou=0.5), [0, 1])
     assert chosen(boxes, 0 * scores, classes, least=0.0, nms_iou=0.5).size == 0
+
+
+def test_what_rounding_has_put_out_of_order_is_given_best_first() -> None:
+    boxes = np.array([[20 * k, 0, 20 * k + 10, 10] for k in range(4)], dtype=np.float32)
+    scores = np.array([0.9, 0.5, 0.6, 0.5], dtype=np.float32)
+    for nms_iou in (None, 0.5):
+        found = chosen(boxes, scores, np.zeros(4, np.int32), least=0.1, nms_iou=nms_iou)
+        np.testing.assert_array_equal(found, [0, 2, 1, 3])

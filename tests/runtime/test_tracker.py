@@ -93,6 +93,14 @@ def test_a_weak_detection_does_not_confirm_what_one_confident_one_began() -> Non
     assert step(tracker, [box(200, 200)], 0.12).ids.tolist() == [1]
 
 
+def test_a_confirmed_track_goes_before_one_that_has_just_begun() -> None:
+    tracker = Tracker()
+    for k in range(5):
+        step(tracker, [box(200, 200)], k / 25)
+    step(tracker, [box(200, 200), box(240, 200)], 0.2)
+    assert step(tracker, [box(225, 200)], 0.24).ids.tolist() == [1]
+
+
 def test_an_object_that_is_detected_twice_is_one_track() -> None:
     tracker = Tracker(max_start_overlap=0.6)
     double = [box(100, 100), box(104, 101)]

@@ -131,4 +131,26 @@ def test_a_vehicle_that_passes_close_by_leaves_the_filter_sound() -> None:
         metres = np.array([abs(30.0 - 25.0 * 0.04 * k) + 0.3])
         motion = approach.see(ids, Cue.silent(1), tall(metres), time_s=0.04 * k)
     assert np.isnan(motion.contact_s[0])
+    covariance = approach._states.covariance[0]
+    assert covariance == pytest.approx(covariance.T) and (np.linalg.eigvalsh(covariance) > 0).all()
     assert np.isfinite(approach.see(ids, told(metres, 0.1), tall(metres), time_s=9.0).distance.log_m).all()
+
+
+def test_a_second_frame_of_the_same_moment_tells_nothing() -> None:
+    approach, ids, metres = Approach(COURSE), np.array([1]), np.array([20.0])
+    for k in range(5):
+        before = approach.see(ids, told(metres, 0.05), tall(metres), time_s=0.1 * k)
+    again = approach.see(ids, told(2 * metres, 0.05), tall(2 * metres), time_s=0.4)
+    assert again.distance.log_m == before.distance.log_m and again.closing_mps == before.closing_mps
+
+
+def test_no_distances_are_the_same_as_silent_ones() -> None:
+    without, silent, ids = Approach(COURSE), Approach(COURSE), np.array([1, 4])
+    for k in range(15):
+        height = tall(np.array([20.0 - 0.8 * k, 30.0]))
+        a = without.see(ids, None, height, time_s=0.1 * k)
+        b = silent.see(ids, Cue.silent(2), height, time_s=0.1 * k)
+    assert np.isfinite(a.contact_s[0])
+    np.testing.assert_array_equal(a.contact_s, b.contact_s)
+    np.testing.assert_array_equal(a.contact_sigma_s, b.contact_sigma_s)
+    assert np.isnan(a.closing_mps).all() and np.isnan(a.distance.log_m).all()
