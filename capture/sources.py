@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from types import MappingProxyType, TracebackType
@@ -131,7 +132,20 @@ class VideoFile:
         self._stream.codec_context.thread_count = threads
         self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self._aspect = pixel_aspect(self._stream)
-        self.info = _describe(self.path, self._container, self._stream, self._aspect)
+        self._coded = _describe(self.path, self._container, self._stream)
+        can_turn = _CAN_TURN & set(self._container.format.name.split(","))
+        self._turn = None if can_turn else UPRIGHT
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """What the container says; after ``close`` too.
+
+        How it is turned is told by pictures alone. Asked before the first of ``frames``, a file that may be
+        turned is opened once more for its first picture.
+        """
+        turn = _stated_turn(self.path) if self._turn is None else self._turn
+        width, height = shown_size(self._coded.width, self._coded.height, turn, self._aspect)
+        return replace(self._coded, width=width, height=height)
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Demux packets in decoding order. What cannot be read ends the stream and counts as corrupt."""
@@ -151,10 +165,12 @@ class VideoFile:
         damage = _Damage()
         for index, picture in enumerate(self._whole_pictures(damage)):
             assert picture.pts is not None
+            if self._turn is None:
+                self._turn = turn_of(picture)
             yield to_frame(
                 picture,
                 index=index,
-                time_base=self.info.time_base,
+                time_base=self._coded.time_base,
                 aspect=self._aspect,
                 damaged=damage.reaches(picture.pts, key=bool(picture.key_frame)),
             )
@@ -322,7 +338,8 @@ def _open(path: Path, decoder: Decoder = "cpu", *, timeout_s: float | None = Non
         ) from None
 
 
-def _describe(path: Path, container: InputContainer, stream: VideoStream, aspect: Fraction) -> VideoInfo:
+def _describe(path: Path, container: InputContainer, stream: VideoStream) -> VideoInfo:
+    """With the size of the coded picture."""
     context = stream.codec_context
     if stream.time_base is None or not context.width or not context.height:
         raise InputError(path, "has a video stream without size or time base", "record or copy it again")
@@ -338,13 +355,11 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, aspect
         duration_s = (container.duration or 0) / av.time_base
         if "matroska" in container.format.name:  # there it counts from time 0, not from the first frame
             duration_s = max(0.0, duration_s - float((stream.start_time or 0) * stream.time_base))
-    turn = _stated_turn(path) if _CAN_TURN & set(container.format.name.split(",")) else UPRIGHT
-    width, height = shown_size(context.width, context.height, turn, aspect)
     return VideoInfo(
         path=path,
         codec=context.name,
-        width=width,
-        height=height,
+        width=context.width,
+        height=context.height,
         time_base=stream.time_base,
         start_pts=stream.start_time or 0,
         duration_s=duration_s,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
-from catseye.runtime.sources.base import SourceFrame
+T = TypeVar("T")
 
 
-class Intake:
+class Intake(Generic[T]):
     """Frames that wait for inference: of a live stream the newest alone, of others a few.
 
     Args:
@@ -22,13 +23,13 @@ class Intake:
 
     def __init__(self, live: Sequence[bool], *, depth: int = 4) -> None:
         self._live, self._depth = tuple(live), depth
-        self._waiting: list[deque[SourceFrame]] = [deque() for _ in live]
+        self._waiting: list[deque[T]] = [deque() for _ in live]
         self._open = set(range(len(live)))
         self._turn = 0
         self._changed = threading.Condition()
         self.most_waiting = [0 for _ in live]
 
-    def put(self, stream: int, frame: SourceFrame) -> int:
+    def put(self, stream: int, frame: T) -> int:
         """Leave a frame, and return how many are dropped for it.
 
         That is 1 where it takes the place of an older one, or itself comes after the stream's end.
@@ -48,12 +49,12 @@ class Intake:
             self._changed.notify_all()
             return dropped
 
-    def take(self, most: int) -> list[tuple[int, SourceFrame]]:
+    def take(self, most: int) -> list[tuple[int, T]]:
         """Up to ``most`` frames with the numbers of their streams, which take turns; none when all ended.
 
         With a live stream among them what is there goes at once; otherwise ``most`` are waited for.
         """
-        taken: list[tuple[int, SourceFrame]] = []
+        taken: list[tuple[int, T]] = []
         with self._changed:
             while len(taken) < most:
                 stream = self._next()

@@ -1,6 +1,7 @@
 """Streams through decoding, inference, tracking and output, each beside the others.
 
-    decoder of each stream ─▶ Intake ─▶ resizing ─▶ engine ─▶ tracking and outputs
+    decoder of each live stream ─▶ Intake ─▶ resizing ─▶ engine ─▶ tracking and outputs
+    decoder of each file, resizing ─▶ Intake ─▶ engine ─▶ tracking and outputs
 
 Each arrow crosses from thread to thread, and no more than a few frames wait at it. A file is taken whole: its
 decoder waits for the engine, and the engine for the outputs. The decoder of a live stream waits for nobody,
@@ -13,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from types import MappingProxyType
 
 from catseye.capture.calibration import Calibration
@@ -26,7 +27,7 @@ from catseye.runtime.perception import Prepared, inferred
 from catseye.runtime.results import FrameResult
 from catseye.runtime.sources.base import Source
 from catseye.runtime.sources.files import FileSource
-from catseye.runtime.stream import Stream
+from catseye.runtime.stream import Stream, Waiting
 from catseye.runtime.stream_summary import StreamSummary
 from catseye.runtime.threads import ahead, behind
 
@@ -78,7 +79,7 @@ def track_streams(
         Exception: that of the first stream, where a fault has ended every one; or whatever engine or sink
             raise, once all threads have ended.
     """
-    intake = Intake([source.live for source in sources])
+    intake: Waiting = Intake([source.live for source in sources])
     streams = [
         Stream(
             source,
@@ -106,9 +107,12 @@ def track_streams(
             if isinstance(stream.source, FileSource):
                 progress("run" if len(sources) == 1 else result.stream, *stream.source.position(item.frame))
 
+    # The result of a live frame goes out at once; of a file's frames two wait for each other, as two may.
+    together = 1 if any(source.live for source in sources) else _OUTPUT_QUEUE
     with _decoding(streams, intake), _watching(streams, stop, on_status):
         outputs = _outputs(engine, manifest, streams, intake)
-        with closing(outputs), behind(put_out, depth=_OUTPUT_QUEUE, name="output") as hand_over:
+        putting_out = behind(put_out, depth=_OUTPUT_QUEUE, together=together, name="output")
+        with closing(outputs), putting_out as hand_over:
             for done in outputs:
                 hand_over(done)
     errors = [stream.error for stream in streams if stream.error is not None]
@@ -166,7 +170,7 @@ def tracked_frames(
         InputError: there is no frame, or the calibration does not fit.
     """
     source = FileSource(file)
-    intake = Intake([False])
+    intake: Waiting = Intake([False])
     stream = Stream(
         source,
         number=0,
@@ -186,7 +190,7 @@ def tracked_frames(
 
 
 def _outputs(
-    engine: Engine, manifest: Manifest, streams: Sequence[Stream], intake: Intake
+    engine: Engine, manifest: Manifest, streams: Sequence[Stream], intake: Waiting
 ) -> Generator[tuple[Sequence[Prepared], EngineOutput], None, None]:
     """The engine's output of all frames that come in, group by group."""
 
@@ -196,19 +200,18 @@ def _outputs(
             if sound := [item for item in items if item is not None]:
                 yield sound
 
-    with ahead(prepared(), name="prepare") as groups:
-        # The next frame of a camera may be long in coming; that of a file is not.
-        is_live = any(stream.source.live for stream in streams)
-        ready = groups.ready if is_live else lambda: True
-        try:
-            with closing(inferred(engine, manifest, groups, ready=ready)) as outputs:
-                yield from outputs
-        finally:
-            intake.abandon()
+    with ExitStack() as stack:
+        groups, ready = prepared(), lambda: True
+        if any(stream.source.live for stream in streams):
+            # The next frame of a camera may be long in coming; that of a file is not.
+            groups = fetched = stack.enter_context(ahead(groups, name="prepare"))
+            ready = fetched.ready
+        stack.callback(intake.abandon)
+        yield from stack.enter_context(closing(inferred(engine, manifest, groups, ready=ready)))
 
 
 @contextmanager
-def _decoding(streams: Sequence[Stream], intake: Intake) -> Iterator[None]:
+def _decoding(streams: Sequence[Stream], intake: Waiting) -> Iterator[None]:
     """Decode all streams until they end, or this is left."""
     for stream in streams:
         stream.start()

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from itertools import islice
 from time import perf_counter
+from typing import TypeAlias
 
 from catseye.capture.calibration import Calibration
 from catseye.errors import CatseyeError, InputError
@@ -25,9 +26,15 @@ MOST_RESTARTS, RESTARTS_WITHIN_S = 5, 60.0
 _RESTART_AFTER_S = 0.5
 _LEAVING_S = 1.0
 
+Waiting: TypeAlias = Intake[SourceFrame | Prepared]
+"""Frames of files are made ready before they wait, those of live streams after."""
+
 
 class Stream:
     """A source's way into ``intake`` and out of it.
+
+    Frames of a file are made ready for the engine by the thread that decodes them, which saves a way from
+    thread to thread; those of a live stream only when they are taken, since a newer one may come before.
 
     A fault in decoding, resizing or tracking a live stream is got over, up to 5 times a minute: it costs a
     frame, or the tracks. After that, and at once with a file, the stream ends, and the fault is its
@@ -44,7 +51,7 @@ class Stream:
         source: Source,
         *,
         number: int,
-        intake: Intake,
+        intake: Waiting,
         manifest: Manifest,
         calibration: Calibration | None,
         threshold: float,
@@ -86,8 +93,10 @@ class Stream:
         """Wait for the decoder, but not long: a camera that is silent holds it until its time-out."""
         self._thread.join(_LEAVING_S if self.source.live else None)
 
-    def prepare(self, frame: SourceFrame) -> Prepared | None:
-        """Make a frame ready for the engine; None where a fault hits it."""
+    def prepare(self, frame: SourceFrame | Prepared) -> Prepared | None:
+        """Make what comes out of ``intake`` ready for the engine; None where a fault hits it."""
+        if isinstance(frame, Prepared):
+            return frame
         try:
             return prepare(frame, self._manifest, stream=self._number)
         except Exception as error:  # whatever one frame has, the stream goes on or says so in its ``error``
@@ -168,7 +177,10 @@ class Stream:
         self._frames_in += 1
         placed = self._timeline.place(frame)
         if placed is not None:
-            self._drop(self._intake.put(self._number, placed))
+            # A frame of a live stream may yet be dropped for a newer one.
+            item = placed if self.source.live else self.prepare(placed)
+            if item is not None:
+                self._drop(self._intake.put(self._number, item))
             return
         if not self._has_stumbled:
             self._has_stumbled = True

@@ -2,20 +2,21 @@
 
 Both are context managers. Leaving one always joins its thread, also when the loop fails or is interrupted,
 and an error in the thread is raised in the loop.
+
+Items cross by ``SimpleQueue``, which is written in C: after each call of an engine all caches are cold, and
+Python's own steps, of which the conditions of ``Queue`` are many, cost several times what they do in a loop.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Empty, Queue
+from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
-
-_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,19 @@ class _End:
 class Ahead(Iterator[T]):
     """Items from ``ahead``."""
 
-    def __init__(self, queue: Queue[T | _End]) -> None:
-        self._queue = queue
+    def __init__(self, items: SimpleQueue[T | _End], asked: SimpleQueue[None]) -> None:
+        self._items, self._asked = items, asked
 
     def ready(self) -> bool:
         """Whether the next item, or the end, is there already."""
-        return not self._queue.empty()
+        return not self._items.empty()
 
     def __next__(self) -> T:
-        item = self._queue.get()
-        self._queue.task_done()
+        item = self._items.get()
         if not isinstance(item, _End):
+            self._asked.put(None)
             return item
-        self._queue.put(item)  # so that asking again ends again
+        self._items.put(item)  # so that asking again ends again
         raise StopIteration if item.error is None else item.error
 
 
@@ -51,63 +52,84 @@ def ahead(items: Iterable[T], *, name: str) -> Iterator[Ahead[T]]:
     Only when that is taken is the next asked for, so that it is as new as can be. An error of the iterable is
     raised after the items before it.
     """
-    queue: Queue[T | _End] = Queue()
-    stop = threading.Event()
+    fetched: SimpleQueue[T | _End] = SimpleQueue()
+    asked: SimpleQueue[None] = SimpleQueue()
+    is_left = threading.Event()
 
     def fetch() -> None:
         end = _End()
         try:
             for item in items:
-                if stop.is_set():
+                fetched.put(item)
+                asked.get()
+                if is_left.is_set():
                     break
-                queue.put(item)
-                queue.join()
         except BaseException as error:
             end = _End(error)
-        queue.put(end)
+        fetched.put(end)
 
     thread = threading.Thread(target=fetch, name=name, daemon=True)
     thread.start()
     try:
-        yield Ahead(queue)
+        yield Ahead(fetched, asked)
     finally:
-        stop.set()
-        while thread.is_alive():
-            with suppress(Empty):
-                queue.get(timeout=_POLL_S)
-                queue.task_done()
+        is_left.set()
+        asked.put(None)
         thread.join()
 
 
 @contextmanager
-def behind(consume: Callable[[T], None], *, depth: int, name: str) -> Iterator[Callable[[T], None]]:
+def behind(
+    consume: Callable[[T], None], *, depth: int, together: int = 1, name: str
+) -> Iterator[Callable[[T], None]]:
     """Yield a function that hands an item to ``consume`` in a thread, waiting while ``depth`` items queue.
 
     Leaving waits until all items are consumed, also when the loop has failed, so that nothing is lost. An
     error of ``consume`` is raised by the next hand-over or on leaving; what was queued behind it is let go.
+
+    Args:
+        together: items that are consumed in a row, up to ``depth``; all but the very first wait for so many.
+            The second of two in a row finds code and data in the caches.
     """
-    queue: Queue[T | _End] = Queue(maxsize=depth)
+    if not 1 <= together <= depth:
+        raise ValueError(f"together is {together}: must be from 1 to the depth, {depth}")
+    queue: SimpleQueue[list[T]] = SimpleQueue()  # an empty list is the end
+    room: SimpleQueue[None] = SimpleQueue()
+    for _ in range(depth):
+        room.put(None)
+    waiting: list[T] = []
+    enough = 1
     errors: list[BaseException] = []
 
     def work() -> None:
-        while not isinstance(item := queue.get(), _End):
-            if not errors:
-                try:
-                    consume(item)
-                except BaseException as error:
-                    errors.append(error)
+        while items := queue.get():
+            while items:
+                room.put(None)
+                item = items.pop(0)
+                if not errors:
+                    try:
+                        consume(item)
+                    except BaseException as error:
+                        errors.append(error)
 
     def hand_over(item: T) -> None:
+        nonlocal waiting, enough
         if errors:
             raise errors[0]
-        queue.put(item)
+        room.get()
+        waiting.append(item)
+        if len(waiting) >= enough:
+            queue.put(waiting)
+            waiting, enough = [], together
 
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     try:
         yield hand_over
     finally:
-        queue.put(_End())
+        if waiting:
+            queue.put(waiting)
+        queue.put([])
         thread.join()
     if errors:
         raise errors[0]

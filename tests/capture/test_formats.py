@@ -30,6 +30,7 @@ from coded_footage import (
     turned,
 )
 
+from catseye.capture import sources
 from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Dataset
 from catseye.capture.geometry import Image, planes_to_rgb
@@ -138,6 +139,26 @@ def test_pictures_are_turned_upright(tmp_path: Path, name: str, codec: str) -> N
     dataset, found = ingested(path, tmp_path, width=width, height=height)
     assert (dataset.clips[0].width, dataset.clips[0].height) == (width, height)
     assert max(error(a, turn(b)) for a, b in zip(found, pictures, strict=True)) < 4
+
+
+@pytest.mark.parametrize("name", ["90", "180"])
+def test_a_file_is_opened_once_to_be_decoded(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only who asks for its size before the first picture has it opened for that."""
+    path = turned(encode(tmp_path / "a.mp4", "libx264", [scene(i) for i in range(3)]), TURNS[name][0])
+    opened: list[object] = []
+    open_container = sources.open_container
+    monkeypatch.setattr(
+        sources, "open_container", lambda *a, **k: (opened.append(a), open_container(*a, **k))[1]
+    )
+    with VideoFile(path) as decoded:
+        frames = list(decoded.frames())
+    size = (decoded.info.width, decoded.info.height)
+    assert len(opened) == 1 and size == (frames[0].planes.width, frames[0].planes.height)
+    with VideoFile(path) as asked:
+        assert asked.info == decoded.info and asked.info is asked.info
+    assert len(opened) == 3
 
 
 @pytest.mark.parametrize(("aspect", "width"), [(Fraction(4, 3), 256), (Fraction(3, 4), 144)])

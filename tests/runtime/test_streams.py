@@ -132,6 +132,52 @@ def test_a_live_stream_keeps_the_newest_and_drops_before_resizing(monkeypatch: p
     assert summary.most_waiting == 1
 
 
+@pytest.mark.parametrize(("live", "thread"), [(False, "decode scripted"), (True, "prepare")])
+def test_a_files_frames_are_resized_by_its_decoder_and_live_ones_after_the_choice(
+    live: bool, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    prepare = perception.prepare
+    monkeypatch.setattr(
+        stream,
+        "prepare",
+        lambda *a, **k: (names.append(threading.current_thread().name), prepare(*a, **k))[1],
+    )
+    results, stop = Results(), threading.Event()
+    source = ScriptedSource([source_frame(0), results.wait, stop.set], live=live)
+    track(BrightEngine(make_manifest()), [source], results, stop=stop)
+    assert names == [thread]
+
+
+def test_a_file_that_cannot_be_resized_ends_with_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = perception.prepare
+
+    def prepare_fails(frame: Any, *arguments: Any, **options: Any) -> Any:
+        if frame.frame.index == 7:
+            raise ZeroDivisionError("singular")
+        return prepare(frame, *arguments, **options)
+
+    monkeypatch.setattr(stream, "prepare", prepare_fails)
+    results = Results()
+    files = [
+        ScriptedSource([source_frame(k) for k in range(count)], name=str(count), live=False)
+        for count in (20, 5)
+    ]
+    failed, whole = track(BrightEngine(make_manifest()), files, results)
+    assert (failed.error, failed.frames_in, failed.processed, failed.dropped) == ("singular", 8, 7, 1)
+    assert [result.frame for result in results.of("20")] == list(range(7))
+    assert (whole.error, whole.processed) == ("", 5)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_the_first_result_waits_for_no_second_frame(live: bool) -> None:
+    """And of a file the second may: two are put out in a row."""
+    results, stop = Results(), threading.Event()
+    source = ScriptedSource([source_frame(0), results.wait, source_frame(1), stop.set], live=live)
+    (summary,) = track(BrightEngine(make_manifest()), [source], results, stop=stop)
+    assert summary.frames_in == 2 and summary.frames_in == summary.processed + summary.dropped
+
+
 class OverlappingEngine(BrightEngine):
     def __init__(self, manifest: Manifest) -> None:
         super().__init__(manifest)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from catseye.runtime.threads import ahead, behind
+
+from .scripted import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -73,6 +75,67 @@ def test_all_that_was_handed_over_is_consumed_even_when_the_loop_fails() -> None
             hand_over(k)
         raise RuntimeError("loop")
     assert done == list(range(8))
+
+
+def test_items_are_consumed_in_twos_but_the_first_at_once() -> None:
+    done: list[int] = []
+    reached = {k: threading.Event() for k in range(6)}
+
+    def consume(item: int) -> None:
+        done.append(item)
+        reached[item].set()
+
+    with behind(consume, depth=2, together=2, name="write") as hand_over:
+        hand_over(0)
+        assert reached[0].wait(PATIENCE_S)
+        for second in (2, 4):
+            hand_over(second - 1)
+            assert not reached[second - 1].wait(0.05)
+            hand_over(second)
+            assert reached[second].wait(PATIENCE_S)
+        hand_over(5)
+    assert done == list(range(6))  # also what waited for company
+
+
+def test_what_waits_for_company_is_consumed_when_the_loop_fails() -> None:
+    done: list[int] = []
+    with (
+        pytest.raises(RuntimeError, match="loop"),
+        behind(done.append, depth=3, together=3, name="write") as hand_over,
+    ):
+        for k in range(3):
+            hand_over(k)
+        raise RuntimeError("loop")
+    assert done == [0, 1, 2]
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_no_more_wait_than_the_depth(together: int) -> None:
+    go, handed = threading.Event(), []
+
+    def hand(hand_over: Callable[[int], None]) -> None:
+        for k in range(8):
+            hand_over(k)
+            handed.append(k)
+
+    with behind(lambda _: go.wait(PATIENCE_S), depth=2, together=together, name="write") as hand_over:
+        thread = threading.Thread(target=hand, args=[hand_over])
+        thread.start()
+        thread.join(0.1)
+        meanwhile = list(handed)
+        go.set()
+        thread.join(PATIENCE_S)
+    assert meanwhile == [0, 1, 2]  # one is being consumed
+    assert handed == list(range(8))
+
+
+@pytest.mark.parametrize("together", [0, 3])
+def test_more_together_than_may_wait_are_refused(together: int) -> None:
+    with (
+        pytest.raises(ValueError, match=f"together is {together}"),
+        behind(print, depth=2, together=together, name="write"),
+    ):
+        pass
 
 
 def test_error_of_the_consumer_stops_the_loop() -> None:
