@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 from command_line import Command
+from ending import sigterm_once
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.sources import VideoFile
@@ -58,6 +59,10 @@ def told(systemd: socket.socket) -> list[str]:
             return words
 
 
+def watchdogs(words: list[str]) -> int:
+    return sum("WATCHDOG=1" in word for word in words)
+
+
 def test_the_vehicles_cameras_until_sigterm(
     catseye: Command,
     tiny_bundle: Path,
@@ -72,12 +77,17 @@ def test_the_vehicles_cameras_until_sigterm(
     )
     monkeypatch.chdir(tmp_path)
     Path("tracks.jsonl").write_text('{"an earlier": "run"}\n{"half a li')
-    timer = threading.Timer(1.8, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    called = catseye(
-        "run", tiny_bundle, "--jsonl", "tracks.jsonl", "--video", "drawn", "--threads", "1", "--json"
-    )
-    timer.join()
+    words: list[str] = []
+
+    def all_is_well() -> bool:
+        words.extend(told(systemd))
+        seen = Path("tracks.jsonl").read_text()
+        return all(name in seen for name in ('"front"', '"rear"')) and watchdogs(words) >= 2
+
+    with sigterm_once(all_is_well):
+        called = catseye(
+            "run", tiny_bundle, "--jsonl", "tracks.jsonl", "--video", "drawn", "--threads", "1", "--json"
+        )
     assert called.code == 0, called.err
     summary = json.loads(called.out)
     first, *lines = Path("tracks.jsonl").read_text().splitlines()
@@ -95,9 +105,9 @@ def test_the_vehicles_cameras_until_sigterm(
         }
         drawn = sorted(Path("drawn").glob(f"{name}*.mp4"))
         assert len(drawn) == stream["epochs"] and f"{name}.mp4" in {path.name for path in drawn}
-    words = told(systemd)
+    words += told(systemd)
     assert "READY=1" in words[0] and "STATUS=front" in words[0] and words[-1] == "STOPPING=1"
-    assert sum("WATCHDOG=1" in word for word in words) >= 2
+    assert watchdogs(words) >= 2
 
 
 def test_a_camera_for_so_long_to_standard_output(catseye: Command, tiny_bundle: Path, camera: str) -> None:

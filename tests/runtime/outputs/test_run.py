@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from command_line import Command
+from ending import sigterm_once
 
 from catseye.capture.calibration import Calibration
 
@@ -68,14 +66,12 @@ def test_a_file_gives_the_same_records_everywhere(
 
 @needs_broker
 def test_cameras_until_sigterm(catseye: Command, tiny_bundle: Path, camera: str, tmp_path: Path) -> None:
-    timer = threading.Timer(1.8, os.kill, (os.getpid(), signal.SIGTERM))
     with Broker(tmp_path) as broker, Listener(broker.port) as listener:
-        timer.start()
-        called = catseye(
-            *("run", tiny_bundle, f"front={camera}", f"rear={camera}", "--threads", "1", "--json"),
-            *("--mcap", tmp_path / "drive.mcap", "--mqtt", f"mqtt://127.0.0.1:{broker.port}/fleet"),
-        )
-        timer.join()
+        with sigterm_once(lambda: bool(listener.of("fleet/front") and listener.of("fleet/rear"))):
+            called = catseye(
+                *("run", tiny_bundle, f"front={camera}", f"rear={camera}", "--threads", "1", "--json"),
+                *("--mcap", tmp_path / "drive.mcap", "--mqtt", f"mqtt://127.0.0.1:{broker.port}/fleet"),
+            )
         until(lambda: b"offline" in listener.of("fleet/status"))
     assert called.code == 0, called.err
     summary = json.loads(called.out)
