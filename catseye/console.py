@@ -14,29 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from catseye.errors import CatseyeError, MissingExtraError, UsageError
+from catseye.extras import extra_of
 from catseye.files import DISK_IS_FULL
 from catseye.progress import Progress as ProgressCallback
 
 error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 output_console = Console(highlight=False)
-
-_EXTRA_OF_MODULE = {
-    "torch": "train",
-    "torchvision": "train",
-    "timm": "train",
-    "lightning_fabric": "train",
-    "torchmetrics": "train",
-    "safetensors": "train",
-    "faster_coco_eval": "train",
-    "tensorboard": "train",
-    "PIL": "train",
-    "yaml": "train",
-    "onnx": "export",
-    "onnxscript": "export",
-    "onnxslim": "export",
-    "s3fs": "upload",
-    "ray": "cluster",
-}
 
 
 class _ConsoleHandler(logging.Handler):
@@ -109,8 +92,8 @@ def describe(error: BaseException) -> tuple[str, int] | None:
         return str(error), 1
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
-        if module in _EXTRA_OF_MODULE:
-            return str(MissingExtraError(module, _EXTRA_OF_MODULE[module])), 1
+        if (extra := extra_of(module)) is not None:
+            return str(MissingExtraError(module, extra)), 1
     if _disk_is_full(error):
         place = getattr(error, "filename", None) or "the output's disk"
         return (
