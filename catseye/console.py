@@ -18,6 +18,10 @@ from catseye.extras import extra_of
 from catseye.files import DISK_IS_FULL
 from catseye.progress import Progress as ProgressCallback
 
+_NO_SUCH_PLACE = frozenset(
+    {errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+)
+
 error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 output_console = Console(highlight=False)
 
@@ -100,7 +104,7 @@ def describe(error: BaseException) -> tuple[str, int] | None:
             f"{place}: no space left; free some and run the same command again, what was finished is kept",
             1,
         )
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+    if isinstance(error, OSError) and error.errno in _NO_SUCH_PLACE:
         return f"{error.filename}: {error.strerror}; name a place that can be read and written", 1
     return None
 

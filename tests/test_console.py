@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
-from catseye.console import print_table
+from catseye.console import describe, print_table
 
 
 def test_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("day[1]", ("what", "do"), [("[train]", "pip install 'catseye[train]'"), ("[/]", "-")])
     shown = capsys.readouterr().out
     assert "day[1]" in shown and "[train]" in shown and "catseye[train]" in shown and "[/]" in shown
+
+
+@pytest.mark.parametrize("fault", [errno.EEXIST, errno.ENAMETOOLONG, errno.EROFS])
+def test_a_place_that_cannot_be_is_told_in_a_line(fault: int) -> None:
+    told = describe(OSError(fault, os.strerror(fault), "run"))
+    assert told == (f"run: {os.strerror(fault)}; name a place that can be read and written", 1)
