@@ -73,7 +73,10 @@ def live_table(header: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[ob
 def print_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[object]], *, to: Console = output_console
 ) -> None:
-    """A table on standard output; columns of numbers to the right, others to the left."""
+    """A table on standard output; columns of numbers to the right, others to the left.
+
+    What is too long for a column goes on below: a path or a time that is cut off is of no use.
+    """
     to.print(_table(title, header, rows))
 
 
@@ -82,7 +85,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) 
     cells = [[escape(str(cell)) for cell in row] for row in rows]
     for number, name in enumerate(header):
         numbers = all(row[number][:1].isdigit() or row[number][:1] in "-+<>" for row in cells)
-        table.add_column(name, justify="right" if numbers else "left")
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
         table.add_row(*row)
     return table
