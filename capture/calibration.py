@@ -14,6 +14,7 @@ from typing_extensions import Self
 from catseye.capture.geometry import Letterbox
 from catseye.capture.lens import COUNTS, LensModel, undistorted
 from catseye.contract import Contract
+from catseye.files import is_there
 
 _HASHED_VERSION = "1.0"
 
@@ -95,4 +96,4 @@ class Calibration(Contract):
 def calibration_beside(video: Path) -> Path | None:
     """``<stem>.calibration.json`` beside a video, where there is one."""
     path = video.with_name(f"{video.stem}.calibration.json")
-    return path if path.exists() else None
+    return path if is_there(path) else None

@@ -15,6 +15,7 @@ from catseye.capture.earth import great_circle_m
 from catseye.capture.fix_formats import Parsed, Sample, parse_csv, parse_gpx, parse_jsonl, parse_nmea
 from catseye.capture.telemetry import TELEMETRY_SUFFIX, Telemetry, read_telemetry
 from catseye.errors import InputError
+from catseye.files import is_there
 
 Column = NDArray[np.float64]
 
@@ -158,7 +159,7 @@ def telemetry_beside(video: Path, *, start_utc: datetime | None, first_pts_s: fl
         InputError: what is there cannot be read, or needs the video's UTC and that is unknown.
     """
     own = video.with_name(video.stem + TELEMETRY_SUFFIX)
-    if own.exists():
+    if is_there(own):
         return read_telemetry(own)
     log = log_beside(video)
     if log is None:
@@ -171,7 +172,7 @@ def telemetry_beside(video: Path, *, start_utc: datetime | None, first_pts_s: fl
 def log_beside(video: Path) -> Path | None:
     """The log of the same stem that would be joined by UTC, where there is one."""
     logs = (video.with_name(video.stem + suffix) for suffix in _PARSERS)
-    return next((log for log in logs if log.exists()), None)
+    return next((log for log in logs if is_there(log)), None)
 
 
 def _parser_of(content: bytes) -> Callable[[bytes], Parsed]:

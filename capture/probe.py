@@ -16,6 +16,7 @@ from catseye.capture.journal import PROXY_SUFFIX, SegmentClosed
 from catseye.capture.sources import VideoFile, find_videos
 from catseye.capture.telemetry import TELEMETRY_SUFFIX, Telemetry, read_telemetry
 from catseye.errors import InputError, UsageError
+from catseye.files import is_there
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _sidecar_telemetry(path: Path, stated: str, start_utc: datetime | None) -> T
     """What lies beside a video: on its own clock, or else a log that is joined by UTC."""
     for name in (path.stem + TELEMETRY_SUFFIX, stated):
         sidecar = path.parent / Path(name).name
-        if name and sidecar.is_file():
+        if name and is_there(sidecar):
             return read_telemetry(sidecar)
     if log_beside(path) is None:
         return None

@@ -225,7 +225,7 @@ def lock(path: Path) -> Path:
     Raises:
         InputError: there is no such segment, or its folder cannot be written to.
     """
-    if not path.is_file():
+    if not path.is_file() or not _is_footage(path):
         raise InputError(path, "no such segment", "name a file of the footage")
     marker = _lock_of(path)
     try:
@@ -248,6 +248,12 @@ def unlock(path: Path) -> None:
         fsync(marker.parent)
     except OSError as error:
         raise InputError(path, f"cannot be unlocked ({error.strerror})", "check the disk") from None
+
+
+def _is_footage(path: Path) -> bool:
+    """Whether it has a segment's name, beside a journal or still without one in a camera's first minute."""
+    name = path.name.removesuffix(PART_SUFFIX)
+    return segment_stem(name) is not None and (name != path.name or (path.parent / JOURNAL_NAME).exists())
 
 
 def _lock_of(path: Path) -> Path:

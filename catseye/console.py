@@ -14,29 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from catseye.errors import CatseyeError, MissingExtraError, UsageError
+from catseye.extras import extra_of
 from catseye.files import DISK_IS_FULL
 from catseye.progress import Progress as ProgressCallback
 
+_NO_SUCH_PLACE = frozenset(
+    {errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+)
+
 error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 output_console = Console(highlight=False)
-
-_EXTRA_OF_MODULE = {
-    "torch": "train",
-    "torchvision": "train",
-    "timm": "train",
-    "lightning_fabric": "train",
-    "torchmetrics": "train",
-    "safetensors": "train",
-    "faster_coco_eval": "train",
-    "tensorboard": "train",
-    "PIL": "train",
-    "yaml": "train",
-    "onnx": "export",
-    "onnxscript": "export",
-    "onnxslim": "export",
-    "s3fs": "upload",
-    "ray": "cluster",
-}
 
 
 class _ConsoleHandler(logging.Handler):
@@ -86,7 +73,10 @@ def live_table(header: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[ob
 def print_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[object]], *, to: Console = output_console
 ) -> None:
-    """A table on standard output; columns of numbers to the right, others to the left."""
+    """A table on standard output; columns of numbers to the right, others to the left.
+
+    What is too long for a column goes on below: a path or a time that is cut off is of no use.
+    """
     to.print(_table(title, header, rows))
 
 
@@ -95,7 +85,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) 
     cells = [[escape(str(cell)) for cell in row] for row in rows]
     for number, name in enumerate(header):
         numbers = all(row[number][:1].isdigit() or row[number][:1] in "-+<>" for row in cells)
-        table.add_column(name, justify="right" if numbers else "left")
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
         table.add_row(*row)
     return table
@@ -109,15 +99,15 @@ def describe(error: BaseException) -> tuple[str, int] | None:
         return str(error), 1
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
-        if module in _EXTRA_OF_MODULE:
-            return str(MissingExtraError(module, _EXTRA_OF_MODULE[module])), 1
+        if (extra := extra_of(module)) is not None:
+            return str(MissingExtraError(module, extra)), 1
     if _disk_is_full(error):
         place = getattr(error, "filename", None) or "the output's disk"
         return (
             f"{place}: no space left; free some and run the same command again, what was finished is kept",
             1,
         )
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+    if isinstance(error, OSError) and error.errno in _NO_SUCH_PLACE:
         return f"{error.filename}: {error.strerror}; name a place that can be read and written", 1
     return None
 

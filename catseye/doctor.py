@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -12,22 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from catseye import extras
 from catseye.errors import CatseyeError
 from catseye.version import __version__
 
 State = Literal["ok", "absent", "fault"]
 
-_EXTRAS = {
-    "train": ("torch", "torchvision", "timm", "lightning_fabric"),
-    "export": ("torch", "onnx", "onnxscript", "onnxslim"),
-    "upload": ("s3fs",),
-    "cluster": ("ray",),
-    "mcap": ("mcap",),
-    "mqtt": ("paho",),
-}
 _STAGES = {
-    "train": "pretrain, finetune, evaluate, select",
-    "export": "export and wrap",
+    "train": "what trains, evaluates or handles labels",
+    "export": "export, wrap and demo",
     "upload": "uploads to S3",
     "cluster": "ingest --ray",
     "mcap": "run --mcap",
@@ -217,9 +209,8 @@ def _clock() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     from catseye.runtime.fingerprint import installed_version
 
-    for extra, modules in _EXTRAS.items():
-        missing = [name for name in modules if importlib.util.find_spec(name) is None]
-        if missing:
+    for extra, modules in extras.LIBRARIES.items():
+        if missing := extras.lacking(extra):
             lacks = f"not for {_STAGES[extra]}: lacks {', '.join(missing)}"
             yield Finding(f"[{extra}]", "absent", lacks, f"pip install 'catseye[{extra}]'")
         else:

@@ -16,6 +16,11 @@ DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What an ``OSError`` says where a disk, or the user's share of it, is full."""
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether a file or folder exists; one whose name would be too long for a file does not."""
+    return os.path.exists(path)  # noqa: PTH110  # Path.exists raises where a name is too long
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; on success it takes the name ``path``.

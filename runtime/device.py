@@ -55,7 +55,8 @@ def this_device(backend: Backend) -> Device:
     cuda = load_cuda()
     if device_count() == 0:
         raise CatseyeError(
-            "CUDA finds no GPU here; build on the board, or give --ahead-of-time for a check that needs none"
+            "CUDA finds no GPU here; use the board; `--engine onnxruntime` runs without one, "
+            "`catseye build --ahead-of-time` checks without one"
         )
     attributes = cuda.cudaDeviceAttr
     major = call(cuda.cudaDeviceGetAttribute, attributes.cudaDevAttrComputeCapabilityMajor, 0)

@@ -104,6 +104,7 @@ class Recorder:
                 for camera in cameras:
                     camera.join()
                 keeper.join()
+                self._make_room()  # for what was written since it was last asked for
         if on_status is not None:
             on_status(self.status())
         return self.status()

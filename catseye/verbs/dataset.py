@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from catseye import extras
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import UsageError
 from catseye.verbs.options import (
@@ -56,6 +57,8 @@ def ingest(
 
     if blur_classes and blur is None:
         raise UsageError("--blur-classes needs --blur: name the bundle that detects them")
+    if ray is not None:
+        extras.require("cluster")  # before all footage is hashed
     redact = Redactor(blur, blur_classes or ()) if blur is not None else None
 
     with progress_bars() as progress:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from catseye import extras
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import CatseyeError
 from catseye.verbs.options import Json, Seed, print_json
@@ -25,6 +26,7 @@ def demo(
     seed: Seed = 0,
 ) -> None:
     """All of it: from footage to tracked vehicles on a video held out of all training."""
+    extras.require("export")  # before the first stage, which renders for minutes and needs none
     from catseye.demo import demo as run_demo
 
     with progress_bars() as progress:

@@ -139,8 +139,14 @@ def record(
         print_json([asdict(camera) for camera in cameras])
     else:
         print_table(str(out), _STATUS_HEADER, [_status_row(camera) for camera in cameras])
+    troubles = [f"{camera.name}: {camera.last_error}" for camera in cameras if camera.last_error]
+    trouble = troubles[0] if troubles else "no camera sent anything"
     if not any(camera.packets for camera in cameras):
-        raise CatseyeError(f"nothing was recorded: {cameras[0].last_error or 'no camera sent anything'}")
+        raise CatseyeError(f"nothing was recorded: {trouble}")
+    if not any(camera.segments for camera in cameras):
+        raise CatseyeError(
+            f"no segment could be closed: {trouble}; free some room, then: catseye salvage {out}"
+        )
 
 
 def salvage(footage: Footage, as_json: Json = False) -> None:
@@ -268,11 +274,20 @@ def _named_sources(sources: Sequence[str]) -> dict[str, str]:
     named: dict[str, str] = {}
     for number, source in enumerate(sources, start=1):
         match = _NAMED.fullmatch(source)
+        if match is None:
+            _check_no_name(source)
         name = match.group(1) if match else "camera" if len(sources) == 1 else f"camera{number}"
         if name in named:
             raise UsageError(f"camera {name!r} is given twice: write NAME=ADDRESS with a name for each")
         named[name] = match.group(2) if match else source
     return named
+
+
+def _check_no_name(source: str) -> None:
+    """Tell a name that no camera can have from an address with an equals sign in it."""
+    name, equals, _ = source.partition("=")
+    if equals and "/" not in name and not Path(source).exists():
+        raise UsageError(f"camera {name!r}: use letters, digits, '-', '_' and '.', a letter first")
 
 
 def _pairs(option: str, values: Sequence[str], cameras: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from catseye import extras
 from catseye.console import output_console, print_table, progress_bars
 from catseye.errors import UsageError
 from catseye.verbs.finetune_options import (
@@ -379,6 +380,7 @@ def export(
     batch: Annotated[int, typer.Option(min=1, help="Frames a call.")] = 1,
 ) -> None:
     """Detector to one signed bundle with its proof."""
+    extras.require("export")
     from catseye.export.bundling import export as run_export
     from catseye.export.gate import Budget
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from catseye import extras
 from catseye.console import print_table, progress_bars
 from catseye.verbs.gating import (
     ApBudget,
@@ -65,6 +66,7 @@ def wrap(
     as_json: Json = False,
 ) -> None:
     """Someone else's ONNX detector to one signed bundle with its proof."""
+    extras.require("export")
     from catseye.export.gate import Budget
     from catseye.export.wrapping import wrap as run_wrap
     from catseye.export.wrapping.class_map import parse_renames

@@ -72,6 +72,13 @@ def test_sidecars_are_picked_up_and_a_given_calibration_is_for_all(footage: Path
     assert [s.calibration.camera for s in found if s.calibration] == ["any"] * 3
 
 
+def test_a_name_too_long_for_a_sidecar_has_none(footage: Path) -> None:
+    video = footage / f"{'n' * 250}.mp4"
+    video.write_bytes((footage / "van1/mon/a.mp4").read_bytes())
+    (found,) = find_sources([video])
+    assert found.calibration is None and found.telemetry is None
+
+
 @pytest.mark.parametrize(
     ("pattern", "fault"),
     [

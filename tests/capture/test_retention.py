@@ -213,6 +213,15 @@ def test_an_open_segment_is_locked_under_the_name_it_will_have(segment: Callable
         lock(part.with_name("other.mp4"))
 
 
+@pytest.mark.parametrize("name", ["drive.mp4", "journal.jsonl"])
+def test_what_is_no_footage_gets_no_lock(tmp_path: Path, segment: Callable[..., Path], name: str) -> None:
+    folder = segment(0).parent if name == "journal.jsonl" else tmp_path
+    (folder / name).touch()
+    with pytest.raises(InputError, match="no such segment"):
+        lock(folder / name)
+    assert not list(tmp_path.rglob("*.lock"))
+
+
 def test_deletion_comes_before_the_journal_which_a_full_disk_may_refuse(
     tmp_path: Path,
     segment: Callable[..., Path],

@@ -213,7 +213,7 @@ def test_an_interrupt_stops_the_build(jetson: Board, bundle: Bundle, options: Pl
 
 def test_no_gpu_is_one_line(jetson: Board, bundle: Bundle, options: PlanOptions) -> None:
     jetson.cuda.gpus = 0
-    with pytest.raises(CatseyeError, match="CUDA finds no GPU here; build on the board"):
+    with pytest.raises(CatseyeError, match="CUDA finds no GPU here; use the board; `--engine onnxruntime`"):
         build(bundle.path, options=options)
 
 

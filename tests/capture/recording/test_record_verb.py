@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -206,6 +207,8 @@ def test_the_vehicles_file_says_what_and_how_and_options_override_it(
         ((), 2, "no camera"),
         (("gone.mp4",), 1, "gone.mp4: no such file or device"),
         ((f"a={NOWHERE}", f"a={NOWHERE}"), 2, "'a' is given twice"),
+        (("vordere Kamera=a.mp4",), 2, "camera 'vordere Kamera': use letters, digits"),
+        (("rück=rtsp://127.0.0.1:1/a",), 2, "camera 'rück': use letters, digits"),
         ((NOWHERE, "--segment", "0"), 2, "segment_s 0.0: must be above 0"),
         ((NOWHERE, "--fsync", "-1"), 2, "fsync_s -1.0: must be above 0"),
         ((NOWHERE, "--open-timeout", "0"), 2, "open_timeout_s 0.0: must be above 0"),
@@ -222,6 +225,7 @@ def test_the_vehicles_file_says_what_and_how_and_options_override_it(
         ((NOWHERE, "--status-file", "taken/status.json"), 1, "taken/status.json: cannot be written"),
         ((NOWHERE, "--out", "taken"), 1, "taken: cannot be written"),
         ((NOWHERE, "--duration", "0.1"), 1, "nothing was recorded: "),
+        ((f"a={NOWHERE}", "--duration", "0.1"), 1, "nothing was recorded: a: "),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -239,6 +243,37 @@ def test_what_cannot_be_is_one_line(
     called = catseye("record", *arguments, *out)
     assert called.code == code
     assert told in called.line
+
+
+def test_the_quota_holds_when_the_recorder_ends(
+    tmp_path: Path, film: Callable[..., Path], catseye: Command, signals: None
+) -> None:
+    out = tmp_path / "out"
+    assert catseye("record", film(1), "--out", out).code == 0
+    (first,) = out.rglob("*.mp4")
+    quota = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) * 3 // 2
+    assert catseye("record", film(1, "next"), "--out", out, "--quota", str(quota)).code == 0
+    assert not first.exists()
+    assert sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) <= quota
+
+
+def test_footage_that_no_disk_could_close_is_a_failure(
+    tmp_path: Path,
+    film: Callable[..., Path],
+    catseye: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    signals: None,
+) -> None:
+    from catseye.capture.recording.segment import Segment
+
+    def full(_segment: Segment) -> SegmentClosed:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Segment, "finish", full)
+    called = catseye("record", f"front={film(1)}", "--out", tmp_path / "out")
+    assert called.code == 1
+    assert "no segment could be closed: front: " in called.line and "No space left" in called.line
+    assert called.line.endswith(f"catseye salvage {tmp_path / 'out'}")
 
 
 def test_a_status_port_that_is_taken_is_one_line(catseye: Command, tmp_path: Path, signals: None) -> None:
