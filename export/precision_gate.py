@@ -49,9 +49,9 @@ class Gate:
     budget: Budget
     threads: int = 0
 
-    def measure(self, graph: bytes, *, progress: Progress = silent) -> TaskFigures:
+    def measure(self, graph: bytes, precision: Precision, *, progress: Progress = silent) -> TaskFigures:
         """The figures of a graph on ONNX Runtime."""
-        engine = OnnxRuntimeEngine(graph, threads=self.threads)
+        engine = OnnxRuntimeEngine(graph, precision=precision, threads=self.threads)
         found = task_figures(engine, self.manifest, self.frames, reference=self.reference, progress=progress)
         engine.close()
         return found
@@ -160,7 +160,7 @@ def search_precision(
     return back_to_float(
         order,
         make=make,
-        measure=gate.measure,
+        measure=lambda graph: gate.measure(graph, precision),
         judge=gate.judge,
         most=int(MOST_FLOAT * len(layers)),
         progress=progress,

@@ -137,7 +137,7 @@ def measured(
 ) -> Replayed:
     """Replay the proof of a lower precision on ONNX Runtime, and allow ``MARGIN`` times what differs and a
     little more."""
-    found = replay(OnnxRuntimeEngine(graph, threads=threads), frames, batch=batch)
+    found = replay(OnnxRuntimeEngine(graph, precision=precision, threads=threads), frames, batch=batch)
     apart = compare_coarsely(golden, found, threshold=threshold)
     figures = asdict(apart)
     limits = {name: MARGIN * (figures[name] or 0.0) + floor for name, floor in _FLOORS[precision].items()}

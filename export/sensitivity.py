@@ -59,6 +59,6 @@ def layer_sensitivity(
 def _run(
     graph: bytes, frames: Inputs, heads: Sequence[str], *, batch: int, threads: int
 ) -> dict[str, NDArray[Any]]:
-    session = make_session(graph, threads=threads)
+    session = make_session(graph, threads=threads, as_written=True)
     runs = [run_session(session, part) for part, _ in in_batches(frames, batch)]
     return {name: np.concatenate([run[name] for run in runs]) for name in heads}

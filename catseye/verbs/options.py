@@ -36,7 +36,11 @@ Engine = Annotated[
     str, typer.Option(help="auto, onnxruntime, onnxruntime-cuda, onnxruntime-tensorrt or tensorrt.")
 ]
 GraphPrecision = Annotated[
-    str, typer.Option("--precision", help="Which graph of the bundle: auto, fp32, fp16 or int8.")
+    str,
+    typer.Option(
+        "--precision",
+        help="Which graph of the bundle: fp32, fp16, int8, or auto, which on a processor is fp32.",
+    ),
 ]
 Threads = Annotated[
     int, typer.Option(min=0, help="Threads of the engine; 0 takes one for each core that may be used.")

@@ -72,6 +72,7 @@ def load_engine(
         raise UsageError(f"dla is {plans.dla}: ONNX Runtime uses no such core, the engine tensorrt does")
     return OnnxRuntimeEngine(
         bundle.graph(chosen),
+        precision=chosen,
         threads=threads,
         provider=_PROVIDERS.get(engine, "cpu"),
         cache=plans.cache,

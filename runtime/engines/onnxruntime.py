@@ -2,6 +2,10 @@
 
 On the CPU a call is a plain ``run``: binding inputs and outputs to fixed arrays saves nothing measurable
 there. On a GPU both are bound to memory of the device, given once, so that a call allocates nothing.
+
+int8 that is placed for TensorRT computes in float32 on the CPU: ONNX Runtime's integer convolutions need
+their output quantised before the activation, where TensorRT quantises behind it. What it can be spared is
+restoring the weights in each call, and with it the loss of float32's own kernels.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ class OnnxRuntimeEngine:
 
     Args:
         graph: a serialised ONNX model with the interface of ``base``, already checked by ``onnx_reader``.
+        precision: that export has converted it to; what someone else has quantised is in ``fp32`` here.
         threads: cores one call may use; 0 takes ``usable_cores``.
         provider: what executes it; what it does not know runs on the CPU.
         cache: folder of the engines that ``tensorrt`` builds; None takes the user's cache.
@@ -52,6 +57,7 @@ class OnnxRuntimeEngine:
         self,
         graph: bytes,
         *,
+        precision: str = "fp32",
         threads: int = 0,
         provider: Provider = "cpu",
         cache: str | Path | None = None,
@@ -61,7 +67,8 @@ class OnnxRuntimeEngine:
             raise _missing(provider)
         self.name = f"onnxruntime {onnxruntime.__version__} {provider}"
         options = _options(provider, graph, cache, workspace_mib)
-        self._session = make_session(graph, threads=threads, providers=options)
+        as_written = provider == "cpu" and precision == "int8"
+        self._session = make_session(graph, threads=threads, providers=options, as_written=as_written)
         if self._session.get_providers()[0] != _NAMES[provider]:
             raise CatseyeError(f"{self.name}: does not start on this machine; look at what CUDA and it need")
         self._bound = None if provider == "cpu" else BoundArrays(self._session, device="cuda")
@@ -112,8 +119,14 @@ def make_session(
     *,
     threads: int = 0,
     providers: list[tuple[str, dict[str, str]]] | None = None,
+    as_written: bool = False,
 ) -> Any:
     """An ``InferenceSession``, on the CPU where no ``providers`` are named with their options.
+
+    Args:
+        as_written: whether pairs of QuantizeLinear and DequantizeLinear stay what they are. ONNX Runtime
+            looks for integer kernels otherwise, and keeps weights quantised for them: good where every output
+            of a layer is quantised, and slower where activations lie between.
 
     Raises:
         CatseyeError: ONNX Runtime does not load the graph.
@@ -125,6 +138,7 @@ def make_session(
     options.log_severity_level = _WARNINGS_OFF
     # Waiting threads would burn the cores that decoding and tracking need between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.disable_quant_qdq", str(int(as_written)))
     try:
         return onnxruntime.InferenceSession(graph, options, providers=providers or [(_NAMES["cpu"], {})])
     except Exception as error:  # its exceptions share no base class of their own

@@ -109,7 +109,8 @@ def main() -> int:
             export(options.run, path, precisions=PRECISIONS, calibration=[train], progress=progress)
         bundle = open_bundle(options.bundle or path)
         engines = {
-            name: OnnxRuntimeEngine(bundle.graph(name), threads=1) for name in bundle.manifest.precisions
+            name: OnnxRuntimeEngine(bundle.graph(name), precision=name, threads=1)
+            for name in bundle.manifest.precisions
         }
         rows = measured_rows(bundle, engines, test, progress=progress)
         cuts = measured_cuts(bundle, train, test, progress=progress) if options.cuts else []
@@ -155,7 +156,7 @@ def measured_cuts(
     rows = []
     for method in METHODS:
         ranges = {name: cut_off(magnitudes, method) for name, magnitudes in seen.items()}
-        engine: Engine = OnnxRuntimeEngine(quantise(graph, ranges))
+        engine: Engine = OnnxRuntimeEngine(quantise(graph, ranges), precision="int8")
         model = BundleModel(engine, bundle.manifest)
         rows.append((method, test.figures(model, name=f"int8, {method}", progress=progress)))
     return rows

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from catseye.errors import CatseyeError
-from catseye.export import precision_gate
+from catseye.export import precision_gate, precisions
 from catseye.export.back_to_float import Attempt, FloatSearch
 from catseye.export.bundling import export
 from catseye.export.gate import Budget, Judgement
@@ -29,6 +29,8 @@ from catseye.export.task_figures import TaskFigures
 from catseye.pretrain.detector import Detector
 from catseye.runtime.bundle import Bundle, Verdict
 from catseye.runtime.engines.base import INPUT_NAME, Inputs
+from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.verification import golden_inputs, golden_outputs
 
 LOOSE = Budget(ap_points=12, abs_rel=0.1, rank1_points=100)
 
@@ -57,7 +59,8 @@ def test_int8_calibrated_on_noise_is_refused(
     levels = np.random.default_rng(0).normal((124, 116, 104), 2, seen[INPUT_NAME].shape)
     wall = levels.clip(0, 255).astype(np.uint8)
     noise = Ranges(exported.graph(), {INPUT_NAME: wall}, batch=1, threads=1)
-    good, bad = (gate.judge(gate.measure(quantise(exported.graph(), of.cut))) for of in (ranges, noise))
+    graphs = (quantise(exported.graph(), of.cut) for of in (ranges, noise))
+    good, bad = (gate.judge(gate.measure(graph, "int8")) for graph in graphs)
     assert good, good.reason
     assert not bad
     assert "over budget: AP" in bad.reason
@@ -73,7 +76,7 @@ def test_layers_move_back_until_the_budget_is_kept(
     plain = quantise(exported.graph(), ranges.cut)
     layers = quantisable_layers(exported.graph())
     monkeypatch.setattr(precision_gate, "layer_sensitivity", lambda *_, **__: dict.fromkeys(layers, 0.0))
-    lost = gate.judge(gate.measure(plain)).losses
+    lost = gate.judge(gate.measure(plain, "int8")).losses
     tight = replace(gate, budget=replace(LOOSE, ap_points=60 * max(lost["ap"], lost["ap50"])))
     found = search_precision(tight, ExportedGraph(exported.graph(), with_heads), "int8", ranges)
     assert found, found.reason
@@ -81,13 +84,31 @@ def test_layers_move_back_until_the_budget_is_kept(
     assert moved == layers[: len(moved)]
     assert 0 < len(moved) <= len(layers) // 2
     assert f"{len(moved)} layers are back in float" in found.reason
-    assert not tight.judge(gate.measure(plain))
-    assert tight.judge(gate.measure(found.best.graph))
+    assert not tight.judge(gate.measure(plain, "int8"))
+    assert tight.judge(gate.measure(found.best.graph, "int8"))
     assert set(quantisable_layers(exported.graph())) - set(moved) == {
         name.removesuffix("/weight/DequantizeLinear")
         for name in names_of(found.best.graph)
         if name.endswith("/weight/DequantizeLinear")
     }
+
+
+def test_int8_is_measured_as_it_runs(
+    gate: Gate, exported: Bundle, with_heads: bytes, ranges: Ranges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Noting(OnnxRuntimeEngine):
+        def __init__(self, graph: bytes, *, precision: str = "fp32", threads: int = 0) -> None:
+            asked.append(precision)
+            super().__init__(graph, precision=precision, threads=threads)
+
+    for module in (precision_gate, precisions):
+        monkeypatch.setattr(module, "OnnxRuntimeEngine", Noting)
+    assert search_precision(gate, ExportedGraph(exported.graph(), with_heads), "int8", ranges)
+    proof = golden_inputs(exported), golden_outputs(exported)
+    precisions.measured(exported.graph("int8"), *proof, precision="int8", batch=1, threshold=0.3, threads=1)
+    assert asked == ["int8", "int8"]
 
 
 def names_of(graph: bytes) -> list[str]:

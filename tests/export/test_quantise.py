@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
@@ -12,8 +17,9 @@ from catseye.export.onnx_files import inferred
 from catseye.export.onnx_graph import GraphIndex
 from catseye.export.quantise import quantisable_layers, quantise, quantised_tensors
 from catseye.runtime.bundle import Bundle
-from catseye.runtime.engines.onnxruntime import make_session, run_session
+from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
 from catseye.runtime.network_input import first_frames
+from catseye.runtime.proof import replay
 from catseye.runtime.verification import golden_inputs
 
 
@@ -93,6 +99,34 @@ def test_topk_and_decoding_read_nothing_quantised(index: GraphIndex) -> None:
     for node in index.nodes:
         if node.name in decoding:
             assert not [name for name in node.input if name.endswith((":restored", ":levels"))], node.name
+
+
+def test_a_processor_restores_weights_once_and_computes_what_is_written(
+    exported: Bundle, index: GraphIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, frames = exported.graph("int8"), golden_inputs(exported)
+    options, optimised = onnxruntime.SessionOptions, tmp_path / "optimised.onnx"
+
+    def untouched() -> Any:
+        made = options()
+        made.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return made
+
+    def kept() -> Any:
+        made = options()
+        made.optimized_model_filepath = str(optimised)
+        return made
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", untouched)
+    expected = replay(OnnxRuntimeEngine(graph, threads=1), frames, batch=1)
+    monkeypatch.setattr(onnxruntime, "SessionOptions", kept)
+    found = replay(OnnxRuntimeEngine(graph, precision="int8", threads=1), frames, batch=1)
+    operators = Counter(node.op_type for node in onnx.load(optimised).graph.node)
+    pairs = [node for node in index.nodes if node.op_type == "QuantizeLinear"]
+    assert operators["DequantizeLinear"] == operators["QuantizeLinear"] == len(pairs)
+    assert not any(name.startswith("QLinear") for name in operators)
+    # Sums in another order move a level here and there.
+    assert np.median(np.abs(found.scores - expected.scores)) < 1e-6
 
 
 def test_named_layers_stay_float(exported: Bundle) -> None:

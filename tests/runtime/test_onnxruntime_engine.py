@@ -79,6 +79,30 @@ def test_engines_of_tensorrt_are_kept_for_this_user_alone_in_the_types_of_the_gr
         load_engine(bundle, engine="onnxruntime-tensorrt", plans=plans)
 
 
+@pytest.mark.parametrize(
+    ("engine", "precision", "as_written"),
+    [
+        ("onnxruntime", "int8", "1"),
+        ("onnxruntime", "fp32", "0"),
+        ("onnxruntime-cuda", "int8", "0"),
+        # It reads int8 from pairs at the weights too.
+        ("onnxruntime-tensorrt", "int8", "0"),
+    ],
+)
+def test_pairs_of_int8_stay_what_they_are_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle,
+    tmp_path: Path,
+    engine: str,
+    precision: str,
+    as_written: str,
+) -> None:
+    monkeypatch.setattr(Bundle, "graph", lambda *_: b"of any precision")
+    plans = PlanOptions(cache=tmp_path / "plans")
+    session = started(monkeypatch, bundle, engine=engine, precision=precision, plans=plans)
+    assert session.options.get_session_config_entry("session.disable_quant_qdq") == as_written
+
+
 def test_a_provider_that_is_not_there_is_one_line(
     monkeypatch: pytest.MonkeyPatch, bundle: Bundle, tmp_path: Path
 ) -> None:
