@@ -108,14 +108,13 @@ class Perception:
     """Tracks and distances of one stream, from the engine's output of each frame.
 
     Tracking begins anew, and ids go on, with each epoch of the source and each change of its picture size.
-    Its tracker asks for no likeness, so that embeddings are not looked at.
 
     Args:
         manifest: of the bundle that the engine runs.
         stream: name for the results.
         calibration: of the camera, or None.
         threshold: score from which a detection counts as sure of itself.
-        camera_motion: whether tracks are moved as the camera turns, see ``Tracker``.
+        min_likeness, camera_motion: see ``Tracker``.
 
     Attributes:
         epochs: times that tracking has begun.
@@ -129,12 +128,13 @@ class Perception:
         stream: str,
         calibration: Calibration | None,
         threshold: float,
+        min_likeness: float = 0.0,
         camera_motion: bool = False,
     ) -> None:
         self._manifest, self._stream, self._calibration = manifest, stream, calibration
         self._hash = calibration.content_hash if calibration is not None else None
         self._threshold, self._weak = threshold, _WEAK * threshold
-        self._camera_motion = camera_motion
+        self._min_likeness, self._camera_motion = min_likeness, camera_motion
         self._course: tuple[int, int, int] | None = None
         self.epochs = self.last_id = 0
 
@@ -158,6 +158,7 @@ class Perception:
             high_threshold=self._threshold,
             start_threshold=min(1.0, _SURE * self._threshold),
             low_threshold=self._weak,
+            min_likeness=self._min_likeness,
             camera_motion=self._camera_motion,
         )
         self._corner = np.array([width, height, width, height], dtype=np.float32)
@@ -180,11 +181,13 @@ class Perception:
         boxes, scores, classes = output.boxes[row], output.scores[row], output.classes[row]
         slots = chosen(boxes, scores, classes, least=self._weak, nms_iou=self._manifest.nms_iou)
         found = self._box.boxes_to_source(boxes[slots])
+        looks = output.embeddings if self._min_likeness else None
         tracks = self._tracker.update(
             found,
             scores[slots],
             classes[slots],
             time_s=time_s,
+            embeddings=None if looks is None else looks[row][slots],
             frame=frame.planes.y,
             frame_width=size[0],
         )

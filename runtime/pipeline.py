@@ -51,6 +51,7 @@ def track_streams(
     *,
     calibrations: Mapping[str, Calibration] = MappingProxyType({}),
     threshold: float,
+    min_likeness: float = 0.0,
     camera_motion: bool = False,
     sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
@@ -65,7 +66,7 @@ def track_streams(
         sources: each is closed at the end, and its frames are taken once.
         calibrations: of the cameras by the sources' names, for distances in metres.
         threshold: score from which a detection counts as sure of itself.
-        camera_motion: whether tracks are moved as the camera turns, see ``Tracker``.
+        min_likeness, camera_motion: what motion alone does not know, see ``Tracker``.
         sinks: what takes the results.
         stop: ends all streams; what has been decoded until then is still put out.
         limit: frames of each stream after which it ends; None takes all.
@@ -88,6 +89,7 @@ def track_streams(
             manifest=manifest,
             calibration=calibrations.get(source.name),
             threshold=threshold,
+            min_likeness=min_likeness,
             camera_motion=camera_motion,
             limit=limit,
         )

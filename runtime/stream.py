@@ -42,7 +42,7 @@ class Stream:
 
     Args:
         number: of the stream in ``intake``.
-        camera_motion: see ``Perception``.
+        min_likeness, camera_motion: see ``Tracker``.
         limit: frames after which it ends; None takes all.
     """
 
@@ -55,6 +55,7 @@ class Stream:
         manifest: Manifest,
         calibration: Calibration | None,
         threshold: float,
+        min_likeness: float = 0.0,
         camera_motion: bool = False,
         limit: int | None,
     ) -> None:
@@ -65,6 +66,7 @@ class Stream:
             stream=source.name,
             calibration=calibration,
             threshold=threshold,
+            min_likeness=min_likeness,
             camera_motion=camera_motion,
         )
         self._number, self._intake, self._limit = number, intake, limit

@@ -55,6 +55,7 @@ def run(
     threads: int = 0,
     plans: PlanOptions | None = None,
     threshold: float | None = None,
+    min_likeness: float = 0.0,
     camera_motion: bool = False,
     stop: threading.Event | None = None,
     on_status: OnStatus | None = None,
@@ -82,6 +83,7 @@ def run(
         threads: cores one call of the engine may use on the CPU; 0 takes all.
         plans: how TensorRT's plans are built and kept, see ``load_engine``.
         threshold: score from which a detection counts as sure of itself; None takes the bundle's.
+        min_likeness: cosine of embeddings that a track seen again after a while must have; 0 does not look.
         camera_motion: whether tracks are moved as the camera turns, which helps where the mount shakes.
         stop: ends the run when it is set; what has been decoded until then is still put out.
         on_status: told every second how the streams fare.
@@ -101,10 +103,18 @@ def run(
     rounds = rounds_of([str(source) for source in sources])
     specs = [spec for together in rounds for spec in together]
     _check_options(
-        specs, jsonl=jsonl, video=video, mcap=mcap, mcap_pictures=mcap_pictures, threshold=threshold
+        specs,
+        jsonl=jsonl,
+        video=video,
+        mcap=mcap,
+        mcap_pictures=mcap_pictures,
+        threshold=threshold,
+        min_likeness=min_likeness,
     )
     broker = None if mqtt is None else _broker(mqtt, specs)
     opened = open_bundle(bundle)
+    if min_likeness and opened.manifest.embedding_dim is None:
+        raise UsageError(f"min_likeness is {min_likeness}: {bundle} gives no embeddings, leave it at 0")
     calibrations = _calibrations(calibration, specs)
     log = None if mcap is None else _mcap_log(mcap, specs, calibrations, mcap_pictures)
     # What is no video is told before the engine is loaded; of many files each is opened in its turn.
@@ -136,6 +146,7 @@ def run(
                         first or [spec.open(transport=transport, fit=fit) for spec in together],
                         calibrations=calibrations,
                         threshold=opened.manifest.score_threshold if threshold is None else threshold,
+                        min_likeness=min_likeness,
                         camera_motion=camera_motion,
                         sinks=of_all,
                         stop=stop,
@@ -224,9 +235,12 @@ def _check_options(
     mcap: str | Path | None,
     mcap_pictures: int,
     threshold: float | None,
+    min_likeness: float,
 ) -> None:
     if threshold is not None and not 0 < threshold <= 1:
         raise UsageError(f"threshold is {threshold}: give a score above 0 and up to 1")
+    if not 0 <= min_likeness <= 1:
+        raise UsageError(f"min_likeness is {min_likeness}: must be from 0 to 1")
     written = [] if jsonl is None or str(jsonl) == STANDARD_OUTPUT else [("jsonl", Path(jsonl))]
     if mcap is not None:
         if Path(mcap).suffix.lower() != ".mcap":

@@ -80,6 +80,12 @@ def run(
     host: Annotated[
         str, typer.Option(help="Address for --port; by default this machine alone can look.")
     ] = "127.0.0.1",
+    likeness: Annotated[
+        float,
+        typer.Option(
+            help="Cosine of embeddings that a track seen again after a while must have; 0 does not look."
+        ),
+    ] = 0.0,
     camera_motion: Annotated[
         bool,
         typer.Option(
@@ -143,6 +149,7 @@ def run(
             precision=precision,
             threads=threads,
             plans=plan_options(cache, workspace, dla),
+            min_likeness=likeness,
             camera_motion=camera_motion,
             stop=told.stop,
             on_status=on_status,

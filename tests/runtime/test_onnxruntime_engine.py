@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
+from conftest import ROOT
 
 from catseye.errors import CatseyeError, UsageError
 from catseye.runtime.bundle import Bundle, open_bundle
@@ -136,3 +140,21 @@ def test_one_thread_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPat
     session = started(monkeypatch, bundle, engine="onnxruntime")
     assert session.options.intra_op_num_threads == usable_cores()
     assert started(monkeypatch, bundle, engine="onnxruntime", threads=3).options.intra_op_num_threads == 3
+
+
+def test_nothing_is_reported_to_the_makers_of_the_library(bundle: Bundle, tmp_path: Path) -> None:
+    """They keep an id of the machine, and what is to be sent, in the user's cache."""
+    (tmp_path / "graph.onnx").write_bytes(bundle.graph())
+    code = (
+        "import sys, pathlib; from catseye.runtime.engines.onnxruntime import make_session; "
+        "make_session(pathlib.Path(sys.argv[1]).read_bytes())"
+    )
+    strange = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    plain = {name: value for name, value in os.environ.items() if name not in strange}
+    (tmp_path / "home").mkdir()
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "graph.onnx")],
+        env=plain | {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert not list((tmp_path / "home").iterdir())

@@ -19,7 +19,7 @@ from catseye.capture.sources import Frame, VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.errors import InputError, UsageError
 from catseye.runtime import run, video_run
-from catseye.runtime.bundle import Manifest
+from catseye.runtime.bundle import Manifest, open_bundle
 from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.pipeline import track_video
 from catseye.runtime.results import SCHEMA_FILE, FrameResult
@@ -273,12 +273,23 @@ def test_run_that_fails_keeps_its_records_aside(
     [
         ({"threshold": 0.0}, "threshold is 0.0"),
         ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"min_likeness": 1.5}, "min_likeness is 1.5: must be from 0 to 1"),
         ({"video": "tracked.avi"}, "tracked.avi"),
     ],
 )
 def test_options_that_cannot_be(bundle: Path, lamps: Path, options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         run(bundle, lamps, **options)
+
+
+def test_likeness_asks_for_embeddings(
+    lamps: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = open_bundle(tiny_bundle)
+    silent = tiny.manifest.model_copy(update={"embedding_dim": None})
+    monkeypatch.setattr(video_run, "open_bundle", lambda path: replace(tiny, manifest=silent))
+    with pytest.raises(UsageError, match=r"min_likeness is 0\.7: .*tiny\.catseye gives no embeddings"):
+        run(tiny_bundle, lamps, min_likeness=0.7)
 
 
 def test_the_source_is_never_written_over(bundle: Path, lamps: Path) -> None:

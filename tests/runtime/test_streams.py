@@ -94,6 +94,27 @@ def test_camera_motion_in_frames_that_a_decoder_has_scaled() -> None:
     assert ids[True] == {1, 2} and len(ids[False]) > 2
 
 
+class RepaintedEngine(BrightEngine):
+    """What it sees looks like something else from its eleventh call on."""
+
+    def infer(self, inputs: Inputs) -> EngineOutput:
+        output = super().infer(inputs)
+        look = (0, 1) if self.calls > 10 else (1, 0)
+        looks = np.tile(np.array(look, np.float32), (*output.scores.shape, 1))
+        return replace(output, embeddings=looks)
+
+
+@pytest.mark.parametrize(("min_likeness", "ids"), [(0.0, {1}), (0.7, {1, 2})])
+def test_what_looks_otherwise_after_a_while_is_another(min_likeness: float, ids: set[int]) -> None:
+    frames = [source_frame(number, size=(320, 192), time_s=number / 10) for number in range(20)]
+    for frame in frames[5:10]:
+        frame.frame.planes.y[:] = 40
+    results = Results()
+    source = ScriptedSource(frames, live=False)
+    track(RepaintedEngine(make_manifest()), [source], results, min_likeness=min_likeness)
+    assert {id_ for result in results.all for id_ in result.tracks.ids.tolist()} == ids
+
+
 class GatedEngine(BrightEngine):
     """Its first call lasts until it is let go."""
 
