@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.area_weights import area_weights
 
-_VERSION = 1
+_VERSION = 2
 """Of what is between this file and ``resampling.c``: a library that was compiled from another is not used."""
 
 
@@ -26,6 +27,19 @@ class _Axis(ctypes.Structure):
         ("pairs_each", ctypes.c_int32),
         ("parts", ctypes.c_int32),
     )
+
+
+class _Axes(NamedTuple):
+    """Rows and columns, and the arrays that they point to."""
+
+    both: ctypes.Array[_Axis]
+    kept: list[NDArray[Any]]
+
+
+class _Plane(ctypes.Structure):
+    """``Plane`` of ``resampling.c``."""
+
+    _fields_ = (("pixels", ctypes.c_void_p), ("stride", ctypes.c_ssize_t))
 
 
 class Compiled:
@@ -49,23 +63,18 @@ class Compiled:
         size, pointer, integer = ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_int32
         self._by_area = library.resize_by_area
         self._by_area.argtypes = (pointer, size, pointer, pointer, pointer)
+        self._frame = library.resize_frame
+        self._frame.argtypes = (pointer, pointer, pointer, pointer, size)
         self._double = library.double_plane
         self._double.argtypes = (pointer, size, integer, integer, pointer)
 
     def resize_by_area(self, plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """As ``area_products.resize_by_area``."""
         plane = _in_rows(plane)
-        rows, columns = _axis(plane.shape[0], size[1]), _axis(plane.shape[1], size[0])
         made = np.empty((size[1], size[0]), dtype=np.uint8)
-        _check(
-            self._by_area(
-                plane.ctypes.data,
-                plane.strides[0],
-                ctypes.byref(rows),
-                ctypes.byref(columns),
-                made.ctypes.data,
-            )
-        )
+        axes = _axes(plane.shape, made.shape).both
+        rows, columns = ctypes.byref(axes), ctypes.byref(axes, ctypes.sizeof(_Axis))
+        _check(self._by_area(plane.ctypes.data, plane.strides[0], rows, columns, made.ctypes.data))
         return made
 
     def double_plane(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -75,6 +84,22 @@ class Compiled:
         made = np.empty((2 * height, 2 * width), dtype=np.uint8)
         _check(self._double(plane.ctypes.data, plane.strides[0], width, height, made.ctypes.data))
         return made
+
+    def resize_frame(
+        self, y: NDArray[np.uint8], u: NDArray[np.uint8], v: NDArray[np.uint8], made: NDArray[np.uint8]
+    ) -> None:
+        """Resize the planes of a 4:2:0 frame by area, and double the chroma.
+
+        Args:
+            y, u, v: (H, W) and twice (ceil(H/2), ceil(W/2)), uint8.
+            made: (height, width, 3) uint8 to write Y, Cb and Cr into, of even sizes, no larger than ``y``; it
+                may be cut out of a larger picture.
+        """
+        y, u, v = kept = _in_rows(y), _in_rows(u), _in_rows(v)
+        planes = (_Plane * 3)(*[_Plane(plane.ctypes.data, plane.strides[0]) for plane in kept])
+        height, width = made.shape[:2]
+        luma, chroma = _axes(y.shape, (height, width)), _axes(u.shape, (height // 2, width // 2))
+        _check(self._frame(planes, luma.both, chroma.both, made.ctypes.data, made.strides[0]))
 
 
 def _in_rows(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -88,17 +113,21 @@ def _check(short_of_memory: int) -> None:
 
 
 @lru_cache(maxsize=64)
-def _axis(source: int, target: int) -> _Axis:
-    areas = area_weights(source, target)
-    first = (areas.counts > 0).argmax(axis=1).astype(np.int32)
-    reach = source - (areas.counts[:, ::-1] > 0).argmax(axis=1) - first
-    taps = -(-int(reach.max()) // 2) * 2
-    padded = np.pad(areas.counts, ((0, 0), (0, taps))).astype(np.uint64)
-    weights = np.take_along_axis(padded, first[:, None] + np.arange(taps), axis=1)
-    pairs = np.ascontiguousarray(weights[:, 0::2] << np.uint64(32) | weights[:, 1::2])
-    axis = _Axis(first.ctypes.data, pairs.ctypes.data, source, target, taps // 2, areas.parts)
-    axis.arrays = (first, pairs)  # which it points to
-    return axis
+def _axes(source: tuple[int, int], target: tuple[int, int]) -> _Axes:
+    kept: list[NDArray[Any]] = []
+    both = (_Axis * 2)()
+    for axis, old, new in zip(both, source, target, strict=True):
+        areas = area_weights(old, new)
+        first = (areas.counts > 0).argmax(axis=1).astype(np.int32)
+        reach = old - (areas.counts[:, ::-1] > 0).argmax(axis=1) - first
+        taps = -(-int(reach.max()) // 2) * 2
+        padded = np.pad(areas.counts, ((0, 0), (0, taps))).astype(np.uint64)
+        weights = np.take_along_axis(padded, first[:, None] + np.arange(taps), axis=1)
+        pairs = np.ascontiguousarray(weights[:, 0::2] << np.uint64(32) | weights[:, 1::2])
+        axis.first, axis.pairs = first.ctypes.data, pairs.ctypes.data
+        axis.source, axis.target, axis.pairs_each, axis.parts = old, new, taps // 2, areas.parts
+        kept += [first, pairs]
+    return _Axes(both, kept)
 
 
 def _load() -> Compiled | None:

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catseye.capture.resampling import double_plane, resize_plane
+from catseye.capture.resampling import double_plane, resize_frame, resize_plane
 
 Image = NDArray[np.uint8]
 ColorMatrix = Literal["bt601", "bt709"]
@@ -169,14 +169,9 @@ def resize_planes(planes: Planes, box: Letterbox) -> Planes:
 
 def planes_to_rgb(planes: Planes) -> Image:
     """Convert to RGB (H, W, 3) uint8 at the planes' own size."""
-    return _into_rgb(planes, np.empty((planes.height, planes.width, 3), dtype=np.uint8))
-
-
-def _into_rgb(planes: Planes, rgb: Image) -> Image:
     chroma = (_at_luma(plane, planes) for plane in (planes.u, planes.v))
     matrix = rgb_from_yuv(planes.matrix, full_range=planes.full_range)
-    cv2.transform(cv2.merge((planes.y, *chroma)), matrix, dst=rgb)
-    return rgb
+    return np.asarray(cv2.transform(cv2.merge((planes.y, *chroma)), matrix), dtype=np.uint8)
 
 
 def _at_luma(chroma: Image, planes: Planes) -> Image:
@@ -190,7 +185,9 @@ def _at_luma(chroma: Image, planes: Planes) -> Image:
 def planes_to_network(planes: Planes, box: Letterbox) -> Image:
     """A 4:2:0 frame as network input: RGB (H, W, 3) uint8."""
     frame = np.empty((box.height, box.width, 3), dtype=np.uint8)
-    _into_rgb(resize_planes(planes, box), _within_border(frame, box))
+    inside = _within_border(frame, box)
+    resize_frame(planes.y, planes.u, planes.v, inside)
+    cv2.transform(inside, rgb_from_yuv(planes.matrix, full_range=planes.full_range), dst=inside)
     return frame
 
 

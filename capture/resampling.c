@@ -23,7 +23,7 @@ typedef struct {
     int32_t source, target, pairs_each, parts;
 } Axis;
 
-int32_t resampling_version(void) { return 1; }
+int32_t resampling_version(void) { return 2; }
 
 /* Sums of levels, over the old rows that count for one new row: each below 2^16. */
 ALSO_FOR_AVX2
@@ -112,6 +112,13 @@ static void double_row(const uint8_t *near, const uint8_t *far, int32_t width, u
     }
 }
 
+/* Of `height` old rows the one that is farther from a new one, and counts once. */
+static inline int32_t row_beside(int32_t row, int32_t height)
+{
+    const int32_t beside = row % 2 ? row / 2 + 1 : row / 2 - 1;
+    return beside < 0 ? 0 : beside < height ? beside : height - 1;
+}
+
 /* A plane at twice its width and height, bilinearly, rounded half up. Returns 1 where memory is short. */
 int32_t double_plane(const uint8_t *plane, ptrdiff_t stride, int32_t width, int32_t height, uint8_t *made)
 {
@@ -119,11 +126,51 @@ int32_t double_plane(const uint8_t *plane, ptrdiff_t stride, int32_t width, int3
     if (!sums)
         return 1;
     for (int32_t row = 0; row < 2 * height; row++) {
-        const int32_t near = row / 2, beside = row % 2 ? near + 1 : near - 1;
-        const int32_t far = beside < 0 ? 0 : beside < height ? beside : height - 1;
-        double_row(plane + near * stride, plane + far * stride, width, sums,
+        double_row(plane + row / 2 * stride, plane + row_beside(row, height) * stride, width, sums,
                    made + (ptrdiff_t)row * 2 * width);
     }
     free(sums);
     return 0;
+}
+
+ALSO_FOR_AVX2
+static void interleave(const uint8_t *y, const uint8_t *u, const uint8_t *v, int32_t width,
+                       uint8_t *restrict made)
+{
+    for (int32_t x = 0; x < width; x++) {
+        made[3 * x] = y[x];
+        made[3 * x + 1] = u[x];
+        made[3 * x + 2] = v[x];
+    }
+}
+
+typedef struct {
+    const uint8_t *pixels;
+    ptrdiff_t stride;
+} Plane;
+
+/* A 4:2:0 frame resized by area, with its chroma doubled, into (height, width, 3) of which the rows begin `stride`
+ * apart: Y, Cb, Cr. Height and width are even. Returns 1 where memory is short. */
+int32_t resize_frame(const Plane *planes, const Axis *luma, const Axis *chroma, uint8_t *made, ptrdiff_t stride)
+{
+    const int32_t height = luma[0].target, width = luma[1].target, half = width / 2, rows = height / 2;
+    uint8_t *levels = malloc((size_t)height * (size_t)width * 3 / 2 + 2 * (size_t)width);
+    uint16_t *sums = malloc(((size_t)half + 2) * sizeof *sums);
+    int32_t is_short = !levels || !sums;
+    if (!is_short) {
+        uint8_t *y = levels, *u = y + (ptrdiff_t)height * width, *v = u + (ptrdiff_t)rows * half;
+        uint8_t *wide_u = v + (ptrdiff_t)rows * half, *wide_v = wide_u + width;
+        is_short = resize_by_area(planes[0].pixels, planes[0].stride, &luma[0], &luma[1], y) ||
+                   resize_by_area(planes[1].pixels, planes[1].stride, &chroma[0], &chroma[1], u) ||
+                   resize_by_area(planes[2].pixels, planes[2].stride, &chroma[0], &chroma[1], v);
+        for (int32_t row = 0; row < height && !is_short; row++) {
+            const ptrdiff_t near = (ptrdiff_t)(row / 2) * half, far = (ptrdiff_t)row_beside(row, rows) * half;
+            double_row(u + near, u + far, half, sums, wide_u);
+            double_row(v + near, v + far, half, sums, wide_v);
+            interleave(y + (ptrdiff_t)row * width, wide_u, wide_v, width, made + row * stride);
+        }
+    }
+    free(levels);
+    free(sums);
+    return is_short;
 }

@@ -14,7 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from conftest import ROOT
 
-from catseye.capture.compiled import Compiled
+from catseye.capture.compiled import _VERSION, Compiled
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_library_of_another_version_is_refused(
     (tmp_path / "other.c").write_text(source)
     if fault := hook.compile_library(tmp_path / "other.c", tmp_path / "other.so"):
         pytest.skip(fault)
-    with pytest.raises(OSError, match=f"version {version} where 1 is asked for"):
+    with pytest.raises(OSError, match=f"version {version} where {_VERSION} is asked for"):
         Compiled(tmp_path / "other.so")
 
 

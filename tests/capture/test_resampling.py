@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -10,9 +13,28 @@ from hypothesis import strategies as st
 
 from catseye.capture import area_products
 from catseye.capture.compiled import COMPILED, Compiled
-from catseye.capture.resampling import double_plane
+from catseye.capture.resampling import double_plane, resize_frame, resize_plane
 
 sides = st.integers(1, 300)
+
+AT_THE_EDGE = """
+import ctypes, mmap
+import numpy as np
+from catseye.capture.compiled import COMPILED
+
+libc, page = ctypes.CDLL(None), mmap.PAGESIZE
+for height in range(2, 40):
+    room = mmap.mmap(-1, (height + 2) * page)
+    base = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    for guard in (base, base + (height + 1) * page):
+        assert libc.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
+    plane = np.frombuffer(room, np.uint8, height * page, page).reshape(height, page)
+    for lower in range(1, height):
+        COMPILED.resize_by_area(plane, (8, lower))
+    COMPILED.double_plane(plane)
+print("done")
+"""
+"""Planes before and behind which nothing may be read."""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +71,45 @@ def test_doubled_is_the_bytes_of_opencv(compiled: Compiled, height: int, width: 
     expected = cv2.resize(plane, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR_EXACT)
     np.testing.assert_array_equal(compiled.double_plane(plane), expected)
     np.testing.assert_array_equal(double_plane(plane), expected)
+
+
+@given(sides, sides, st.integers(1, 150), st.integers(1, 150), st.integers(0, 2**32))
+@example(203, 101, 50, 101, 0)
+def test_a_frame_at_once_is_its_planes_one_by_one(
+    compiled: Compiled, height: int, width: int, half_height: int, half_width: int, seed: int
+) -> None:
+    """Also where it goes into a larger picture, whose other levels stay."""
+    half = (min(half_height, (height + 1) // 2), min(half_width, (width + 1) // 2))
+    y = noise(max(height, 2 * half[0]), max(width, 2 * half[1]), seed)
+    u, v = (noise((y.shape[0] + 1) // 2, (y.shape[1] + 1) // 2, seed + at) for at in (1, 2))
+    whole = np.full((2 * half[0] + 3, 2 * half[1] + 5, 3), 7, np.uint8)
+    made = whole[1:-2, 2:-3]
+    compiled.resize_frame(y, u, v, made)
+    np.testing.assert_array_equal(
+        made[..., 0], area_products.resize_by_area(y, (made.shape[1], made.shape[0]))
+    )
+    for at, plane in ((1, u), (2, v)):
+        small = area_products.resize_by_area(plane, half[::-1])
+        np.testing.assert_array_equal(made[..., at], compiled.double_plane(small))
+    made[:] = 7
+    assert (whole == 7).all()
+
+
+@pytest.mark.usefixtures("compiled")
+def test_nothing_is_read_beside_a_plane() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_THE_EDGE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+@pytest.mark.parametrize("size", [(64, 48), (60, 30), (32, 24), (20, 16), (16, 12), (12, 10), (100, 60)])
+def test_every_way_to_a_frame_is_by_planes(size: tuple[int, int]) -> None:
+    """As it is, stretched, to a half, awkwardly, to a quarter, and larger."""
+    y, u, v = noise(48, 64, 0), noise(24, 32, 1), noise(24, 32, 2)
+    made = np.empty((size[1], size[0], 3), np.uint8)
+    resize_frame(y, u, v, made)
+    half = (size[0] // 2, size[1] // 2)
+    chroma = [double_plane(resize_plane(plane, half)) for plane in (u, v)]
+    np.testing.assert_array_equal(made, np.dstack([resize_plane(y, size), *chroma]))
 
 
 @pytest.mark.parametrize(
