@@ -67,13 +67,22 @@ class Sequence:
 
 
 def read_sets(data: Path) -> dict[str, dict[str, Sequence]]:
-    """All sequences of a folder, by set and name."""
-    return {
+    """All sequences of a folder, by set and name.
+
+    Raises:
+        SystemExit: it has a folder without any.
+    """
+    sets = {
         label.name: {
             ini.parent.name: read_sequence(ini.parent) for ini in sorted(label.glob("*/seqinfo.ini"))
         }
         for label in sorted(data.iterdir())
     }
+    if bare := [name for name, sequences in sets.items() if not sequences] or ([] if sets else [data.name]):
+        raise SystemExit(
+            f"{data}: {', '.join(bare)} has no seqinfo.ini one folder down; give the folder of the sets"
+        )
+    return sets
 
 
 def read_sequence(folder: Path) -> Sequence:
