@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from catseye.vehicle_file import RecordTable, VehicleFile
 
 _NAMED = re.compile(r"([A-Za-z0-9][\w-]*)=(.+)")
+_LEAST_QUOTA = 10_000
 _MIN_FREE = "5GB"
 _STATUS_HEADER = ("camera", "now", "packets", "MB", "dropped", "segments", "gaps", "last trouble")
 
@@ -102,7 +103,7 @@ def record(
     room = partial(
         make_room,
         out,
-        quota_bytes=None if quota is None else parse_bytes(quota),
+        quota_bytes=None if quota is None else _quota_bytes(quota),
         min_free_bytes=parse_bytes(min_free or limits.min_free or _MIN_FREE),
         sizes=footage_sizes(out),
     )
@@ -235,6 +236,15 @@ def _record_options(table: RecordTable, **given: Any) -> RecordOptions:
 
     asked = {name: getattr(table, name) if value is None else value for name, value in given.items()}
     return RecordOptions(**{name: value for name, value in asked.items() if value is not None})
+
+
+def _quota_bytes(quota: str) -> int:
+    amount = parse_bytes(quota)
+    if amount < _LEAST_QUOTA:
+        raise UsageError(
+            f"--quota {quota} is {amount} bytes, so that no segment would stay: give it as 200GB"
+        )
+    return amount
 
 
 def _specs(
