@@ -74,3 +74,16 @@ def test_depth_that_is_no_number_leaves_the_start() -> None:
     start = rigid_transform(DRIVE)
     broken = torch.full((1, 1, H, W), torch.nan)
     assert torch.equal(align(texture(3), texture(2), broken, start, INTRINSICS), start)
+
+
+def test_margins_that_stand_still_do_not_hold_the_motion_back() -> None:
+    """Eight bright columns on either side of a dim scene, the same in both pictures."""
+    source = texture() * 0.5
+    target = target_of(source, DRIVE)
+    for picture in (source, target):
+        picture[..., :8] = picture[..., -8:] = 0.9
+    start = rigid_transform(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, -1.2]]))
+    within = torch.tensor([[8 / W, 0.0, 1 - 8 / W, 1.0]])
+    aware = align(target, source, road(), start, INTRINSICS, within)
+    assert turn_missed(aware, DRIVE) < 0.02
+    assert turn_missed(align(target, source, road(), start, INTRINSICS), DRIVE) > 0.5
