@@ -7,11 +7,13 @@ et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from catseye.pretrain.photometric import backproject, project, warp
+from catseye.pretrain.photometric import backproject, pixels_within, project, warp
 from catseye.pretrain.pose import rigid_transform
 
 _ITERATIONS = 3
@@ -22,7 +24,14 @@ _LEAST_SEEN = 0.3
 
 
 @torch.no_grad()
-def align(target: Tensor, source: Tensor, depth: Tensor, start: Tensor, intrinsics: Tensor) -> Tensor:
+def align(
+    target: Tensor,
+    source: Tensor,
+    depth: Tensor,
+    start: Tensor,
+    intrinsics: Tensor,
+    picture: Tensor | None = None,
+) -> Tensor:
     """Transforms (N, 4, 4) from target to source camera that agree with the pictures, from near ``start`` on.
 
     Where the steps do not lessen the error, the start is returned.
@@ -32,15 +41,20 @@ def align(target: Tensor, source: Tensor, depth: Tensor, start: Tensor, intrinsi
         depth: of the target, (N, 1, H, W).
         start: (N, 4, 4).
         intrinsics: (N, 4), normalised.
+        picture: (N, 4), where frames have margins, see ``photometric.within``.
     """
-    height, width = target.shape[-2:]
-    grey, other = target.mean(dim=1, keepdim=True), source.mean(dim=1, keepdim=True)
-    other = torch.cat((other, *_slopes(other)), dim=1)
-    points = backproject(depth, intrinsics)
-    focal = intrinsics[:, :2] * intrinsics.new_tensor([width, height])
+    grey = source.mean(dim=1, keepdim=True)
+    pair = _Pair(
+        target=target.mean(dim=1, keepdim=True),
+        source=torch.cat((grey, *_slopes(grey)), dim=1),
+        points=backproject(depth, intrinsics),
+        shown=pixels_within(target, picture),
+        intrinsics=intrinsics,
+        picture=picture,
+    )
     transform, best, least = start, start, torch.full_like(start[:, 0, 0], torch.inf)
     for _ in range(_ITERATIONS):
-        residual, jacobian, weight = _linearised(grey, other, points, transform, intrinsics, focal)
+        residual, jacobian, weight = _linearised(pair, transform)
         error = _mean_error(residual, weight)
         best = torch.where((error < least)[:, None, None], transform, best)
         least = torch.minimum(error, least)
@@ -50,25 +64,37 @@ def align(target: Tensor, source: Tensor, depth: Tensor, start: Tensor, intrinsi
         # A step that is no number is refused below, by its error.
         step = torch.linalg.solve_ex(normal + damping, -weighted @ residual.transpose(1, 2)).result
         transform = rigid_transform(step[..., 0]) @ transform
-    residual, _, weight = _linearised(grey, other, points, transform, intrinsics, focal)
+    residual, _, weight = _linearised(pair, transform)
     return torch.where((_mean_error(residual, weight) < least)[:, None, None], transform, best)
 
 
-def _linearised(
-    grey: Tensor, other: Tensor, points: Tensor, transform: Tensor, intrinsics: Tensor, focal: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+class _Pair(NamedTuple):
+    """What is registered: the target in grey (N, 1, H, W), the source in grey with its slopes by x and by y
+    (N, 3, H, W), the target's camera points (N, 3, H, W) and which of its pixels count (N, 1, H, W)."""
+
+    target: Tensor
+    source: Tensor
+    points: Tensor
+    shown: Tensor
+    intrinsics: Tensor
+    picture: Tensor | None
+
+
+def _linearised(pair: _Pair, transform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Residuals (N, 1, P), their derivatives (N, 6, P) by a further small motion, and weights (N, 1, P).
 
     A weight makes the square of a large residual count like its absolute value, which lets what moves by
     itself count less; out of view it is 0.
     """
-    seen = project(points, transform, intrinsics)
-    value, slope_x, slope_y = warp(other, seen.grid).flatten(2).chunk(3, dim=1)
-    inside = seen.inside.flatten(2)
-    residual = value - grey.flatten(2)
+    height, width = pair.target.shape[-2:]
+    focal = pair.intrinsics[:, :2] * pair.intrinsics.new_tensor([width, height])
+    seen = project(pair.points, transform, pair.intrinsics, pair.picture)
+    value, slope_x, slope_y = warp(pair.source, seen.grid).flatten(2).chunk(3, dim=1)
+    inside = (seen.inside & pair.shown).flatten(2)
+    residual = value - pair.target.flatten(2)
     # The exposure may differ.
     residual = residual - (residual * inside).sum(2, keepdim=True) / inside.sum(2, keepdim=True).clamp(min=1)
-    moved = torch.baddbmm(transform[:, :3, 3:], transform[:, :3, :3], points.flatten(2))
+    moved = torch.baddbmm(transform[:, :3, 3:], transform[:, :3, :3], pair.points.flatten(2))
     z = moved[:, 2:].clamp(min=_NEAREST_Z)
     x, y = moved[:, :1] / z, moved[:, 1:2] / z
     by_x, by_y = slope_x * focal[:, :1, None], slope_y * focal[:, 1:, None]

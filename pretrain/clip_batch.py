@@ -15,6 +15,8 @@ class ClipBatch(NamedTuple):
         times_s: (B, T) float32 seconds from each sequence's first frame.
         speed_mps: (B, T) float32, NaN where unknown.
         intrinsics: (B, 4) float32 as fx/W, fy/H, cx/W, cy/H of the network frame, NaN where to be learned.
+        picture: (B, 4) float32, left, top, right and bottom of the picture in the network frame, which may
+            have margins, in units of the frame's size.
         corrupt, still: (B,) int64, how many draws were passed over for being unreadable or without motion.
     """
 
@@ -22,5 +24,6 @@ class ClipBatch(NamedTuple):
     times_s: Tensor
     speed_mps: Tensor
     intrinsics: Tensor
+    picture: Tensor
     corrupt: Tensor
     still: Tensor

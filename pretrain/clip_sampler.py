@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Dataset as ClipDataset
 from catseye.capture.frame_reader import CorruptClip, FrameReader, Request
-from catseye.capture.geometry import Image
+from catseye.capture.geometry import Image, letterbox
 from catseye.capture.manifest import Clip
 from catseye.errors import InputError, UsageError
 from catseye.pretrain.clip_batch import ClipBatch
@@ -197,6 +197,13 @@ def network_intrinsics(clip: Clip, *, width: int, height: int) -> tuple[float, f
     return known or (DEFAULT_FOCAL, DEFAULT_FOCAL * width / height, 0.5, 0.5)
 
 
+def network_picture(clip: Clip, *, width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a clip's picture in its network frame, in units of the frame's size."""
+    box = letterbox(clip.width, clip.height, width, height)
+    right, bottom = box.left + box.scaled_width, box.top + box.scaled_height
+    return box.left / width, box.top / height, right / width, bottom / height
+
+
 def calibrated_intrinsics(clip: Clip) -> tuple[float, float, float, float] | None:
     """(fx/W, fy/H, cx/W, cy/H) of a clip where a calibration tells them."""
     if clip.intrinsics is None or not np.isfinite(clip.intrinsics).all():
@@ -251,16 +258,19 @@ def _to_batch(sample: _Drawn, options: DrawOptions, *, size: tuple[int, int]) ->
     fx, fy, cx, cy = network_intrinsics(clip, width=width, height=height)
     if options.learn_intrinsics and calibrated_intrinsics(clip) is None:
         fx = fy = cx = cy = np.nan
+    left, top, right, bottom = network_picture(clip, width=width, height=height)
     if options.shuffle_time:
         frames = frames[np.random.default_rng((options.seed, *chosen)).permutation(len(frames))]
     if sample.flip:
         frames, cx = np.ascontiguousarray(frames[:, :, ::-1]), 1 - cx
+        left, right = 1 - right, 1 - left
     times = clip.times_s[chosen] - clip.times_s[chosen[0]]
     return ClipBatch(
         frames=torch.from_numpy(frames),
         times_s=torch.from_numpy(times.astype(np.float32)),
         speed_mps=torch.from_numpy(clip.speed_mps[chosen].astype(np.float32)),
         intrinsics=torch.tensor([fx, fy, cx, cy], dtype=torch.float32),
+        picture=torch.tensor([left, top, right, bottom], dtype=torch.float32),
         corrupt=torch.tensor(sample.corrupt),
         still=torch.tensor(sample.still),
     )

@@ -85,3 +85,10 @@ def intrinsics_within(intrinsics: Tensor, windows: Tensor) -> Tensor:
     fx, fy, cx, cy = intrinsics.unbind(1)
     left, top, across, down = windows.unbind(1)
     return torch.stack((fx / across, fy / down, (cx - left) / across, (cy - top) / down), dim=1)
+
+
+def picture_within(picture: Tensor, windows: Tensor) -> Tensor:
+    """Where windows (B, 4) of frames have the picture (B, 4): left, top, right and bottom in their units."""
+    left, top, across, down = windows.unbind(1)
+    shift, size = torch.stack((left, top, left, top), dim=1), torch.stack((across, down, across, down), dim=1)
+    return ((picture - shift) / size).clamp(0, 1)

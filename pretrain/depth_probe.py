@@ -69,18 +69,22 @@ def depth_pairs(
 
 
 def at_true_places(depth: NDArray[np.float32], true: NDArray[np.float32], box: Letterbox) -> DepthPair:
-    """A map (h, w) of a network frame, read where a map of a whole picture has its truth."""
+    """A map of depth (h, w) of a network frame, read where a map of a whole picture has its truth.
+
+    Between two places the inverse is what a network learns: halfway to what is endlessly far it is twice as
+    far away, and not half of endless.
+    """
     x = ((np.arange(true.shape[1]) + 0.5) / true.shape[1] * box.scaled_width + box.left) / box.width
     y = ((np.arange(true.shape[0]) + 0.5) / true.shape[0] * box.scaled_height + box.top) / box.height
     columns, lines = np.meshgrid(x * depth.shape[1] - 0.5, y * depth.shape[0] - 0.5)
     at_truth = cv2.remap(
-        depth,
+        1 / depth,
         columns.astype(np.float32),
         lines.astype(np.float32),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return DepthPair(np.asarray(at_truth, dtype=np.float32), true)
+    return DepthPair(np.asarray(1 / at_truth, dtype=np.float32), true)
 
 
 def fast() -> torch.autocast:

@@ -37,6 +37,7 @@ def aligned_motion(
     frames: Tensor,
     depth: Tensor,
     intrinsics: Tensor,
+    picture: Tensor | None = None,
     *,
     times_s: Tensor,
     speed_mps: Tensor,
@@ -55,6 +56,7 @@ def aligned_motion(
         frames: (B, T, 3, h, w).
         depth: of the frames, (B · T, 1, h, w); it takes no gradient.
         intrinsics: (B, 4), normalised.
+        picture: (B, 4), where frames have margins, see ``photometric.within``.
         times_s, speed_mps: (B, T), the speed NaN where unknown.
         settled: whether depth is good enough to tell distances by, a bool ().
         metred: whether any speed was ever known, a bool ().
@@ -74,6 +76,7 @@ def aligned_motion(
             torch.unflatten(depth.detach(), 0, frames.shape[:2])[:, :-1].flatten(0, 1),
             invert(rigid_transform(start.flatten(0, 1))),
             intrinsics.detach().repeat_interleave(steps, dim=0),
+            None if picture is None else picture.repeat_interleave(steps, dim=0),
         )
     )
     found = torch.unflatten(found, 0, motion.shape[:2])

@@ -35,14 +35,21 @@ def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 class Projection(NamedTuple):
-    """Where points fall: ``grid`` (N, H, W, 2), the image spanning [-1, 1], and ``inside`` (N, 1, H, W)."""
+    """Where points fall: ``grid`` (N, H, W, 2), the frame spanning [-1, 1], and whether that is ``inside``
+    the frame's picture, (N, 1, H, W)."""
 
     grid: Tensor
     inside: Tensor
 
 
-def project(points: Tensor, transform: Tensor, intrinsics: Tensor) -> Projection:
-    """Move points (N, 3, H, W) by (N, 4, 4) transforms and project them by (N, 4) normalised intrinsics."""
+def project(
+    points: Tensor, transform: Tensor, intrinsics: Tensor, picture: Tensor | None = None
+) -> Projection:
+    """Move points (N, 3, H, W) by (N, 4, 4) transforms and project them by (N, 4) normalised intrinsics.
+
+    Args:
+        picture: see ``within``; the whole frame where None.
+    """
     count, _, height, width = points.shape
     moved = torch.baddbmm(transform[:, :3, 3:], transform[:, :3, :3], points.flatten(2))
     x, y, z = moved.unbind(1)
@@ -50,10 +57,39 @@ def project(points: Tensor, transform: Tensor, intrinsics: Tensor) -> Projection
     z = z.clamp(min=_NEAREST_Z)
     fx, fy, cx, cy = (column.view(-1, 1) for column in intrinsics.unbind(1))
     grid = torch.stack((2 * (fx * x / z + cx) - 1, 2 * (fy * y / z + cy) - 1), dim=-1)
-    inside = in_front & (grid.detach().abs() <= 1).all(dim=-1)
     # Far outside, a coordinate says nothing more and its square would overflow in the backward pass.
     grid = grid.clamp(-2, 2).view(count, height, width, 2)
-    return Projection(grid, inside.view(count, 1, height, width))
+    return Projection(grid, in_front.view(count, 1, height, width) & within(grid.detach(), picture))
+
+
+def within(grid: Tensor, picture: Tensor | None) -> Tensor:
+    """Whether places (N, H, W, 2) of frames, as in ``Projection``, lie in their pictures, (N, 1, H, W).
+
+    Margins that a frame has around its picture stand still whatever the camera does: they would have what is
+    beside them be infinitely far.
+
+    Args:
+        picture: (N, 4), left, top, right and bottom in units of the frame's size; the whole frame where None.
+            Where there is a margin the outermost pixel does not count: it is part of the margin, or compared
+            with it.
+    """
+    if picture is None:
+        return (grid.abs() <= 1).all(dim=-1)[:, None]
+    height, width = grid.shape[1:3]
+    pixel = picture.new_tensor([1 / width, 1 / height])
+    low, high = picture[:, :2], picture[:, 2:]
+    low, high = low + pixel * (low > 0), high - pixel * (high < 1)
+    inside = (grid >= 2 * low[:, None, None] - 1) & (grid <= 2 * high[:, None, None] - 1)
+    return inside.all(dim=-1)[:, None]
+
+
+def pixels_within(frames: Tensor, picture: Tensor | None) -> Tensor:
+    """Whether pixels of frames (N, C, H, W) lie in their pictures, (N, 1, H, W); see ``within``."""
+    count, _, height, width = frames.shape
+    x = (2 * torch.arange(width, device=frames.device) + 1) / width - 1
+    y = (2 * torch.arange(height, device=frames.device) + 1) / height - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    return within(grid.expand(count, -1, -1, -1), picture)
 
 
 def warp(image: Tensor, grid: Tensor) -> Tensor:
@@ -95,6 +131,7 @@ class Views(NamedTuple):
         transforms: from target to source camera, (S, N, 4, 4).
         intrinsics: (N, 4), normalised.
         unmoved: (N, 1, H, W), the least dissimilarity of a source as it is.
+        picture: (N, 4), where frames have margins, see ``within``; None where they have none.
     """
 
     target: Tensor
@@ -102,12 +139,15 @@ class Views(NamedTuple):
     transforms: Tensor
     intrinsics: Tensor
     unmoved: Tensor
+    picture: Tensor | None = None
 
 
-def make_views(target: Tensor, sources: Tensor, transforms: Tensor, intrinsics: Tensor) -> Views:
+def make_views(
+    target: Tensor, sources: Tensor, transforms: Tensor, intrinsics: Tensor, picture: Tensor | None = None
+) -> Views:
     """Measure what needs no depth, once for all scales."""
     unmoved = torch.stack([dissimilarity(source, target) for source in sources]).amin(dim=0)
-    return Views(target, sources, transforms, intrinsics, unmoved)
+    return Views(target, sources, transforms, intrinsics, unmoved, picture)
 
 
 def rigid_error(depth: Tensor, views: Views) -> Tensor:
@@ -115,13 +155,20 @@ def rigid_error(depth: Tensor, views: Views) -> Tensor:
 
     Each place has that of its best source, which forgives occlusion; one that no source sees has infinity.
     """
+    return source_errors(depth, views).amin(dim=0)
+
+
+def source_errors(depth: Tensor, views: Views) -> Tensor:
+    """Dissimilarity (S, N, 1, H, W) of targets and what each source shows of them through ``depth``
+    (N, 1, H, W), infinite where it does not see a place."""
     points = backproject(depth, views.intrinsics)
-    best = torch.full_like(views.unmoved, torch.inf)
+    shown = pixels_within(views.target, views.picture)
+    errors = []
     for source, transform in zip(views.sources, views.transforms, strict=True):
-        seen = project(points, transform, views.intrinsics)
+        seen = project(points, transform, views.intrinsics, views.picture)
         error = dissimilarity(warp(source, seen.grid), views.target)
-        best = torch.where(seen.inside, torch.minimum(best, error), best)
-    return best
+        errors.append(torch.where(seen.inside & shown, error, torch.inf))
+    return torch.stack(errors)
 
 
 def synthesis_error(rigid: Tensor, views: Views, still: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from catseye.pretrain.photometric import Views, rigid_error
+from catseye.pretrain.photometric import Views, source_errors
 
 _PLANES = 24
 _WINDOW = 3
@@ -46,10 +46,10 @@ def sweep(views: Views, guess: Tensor, *, nearest: Tensor, farthest: Tensor) -> 
     for step in range(_PLANES):
         share = step / (_PLANES - 1)
         plane = torch.exp(torch.lerp(nearest.log(), farthest.log(), share)).view(-1, 1, 1, 1)
-        error = _blurred(rigid_error(plane.expand_as(best), views))
+        error = _blurred(_common_error(plane.expand_as(best), views))
         depth = torch.where(error < best, plane, depth)
         best = torch.minimum(best, error)
-    known = torch.minimum(_blurred(rigid_error(guess, views)), _blurred(views.unmoved))
+    known = torch.minimum(_blurred(_common_error(guess, views)), _blurred(views.unmoved))
     return Hint(depth, best < known - _MARGIN)
 
 
@@ -57,6 +57,19 @@ def hint_error(depth: Tensor, hint: Hint) -> Tensor:
     """Mean (scalar) of |log depth − log hint| where the hint is believed, 0 elsewhere; depth (N, 1, H, W)."""
     missed = (depth.log() - hint.depth.log()).abs()
     return (missed * hint.believed).mean()
+
+
+def _common_error(depth: Tensor, views: Views) -> Tensor:
+    """Mean dissimilarity (N, 1, H, W) over the sources that see a place, infinite where none does.
+
+    The best source alone would do for a wrong plane: among so many, one or another shows something alike by
+    chance. It is less likely that all do.
+    """
+    errors = source_errors(depth, views)
+    seen = errors.isfinite()
+    count = seen.sum(dim=0)
+    mean = torch.where(seen, errors, 0).sum(dim=0) / count.clamp(min=1)
+    return torch.where(count > 0, mean, torch.inf)
 
 
 def _blurred(error: Tensor) -> Tensor:

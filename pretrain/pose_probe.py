@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from catseye.capture.frame_reader import FrameReader
 from catseye.capture.geometry import Image
 from catseye.capture.manifest import Clip
-from catseye.pretrain.clip_sampler import DrawOptions, draw_frames, long_enough, network_intrinsics
+from catseye.pretrain.clip_sampler import (
+    DrawOptions,
+    draw_frames,
+    long_enough,
+    network_intrinsics,
+    network_picture,
+)
 from catseye.pretrain.depth_probe import FrameTruth, fast, rows_of
 from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.model import PretextModel
@@ -24,7 +30,11 @@ _SNIPPET = DrawOptions(frames=5, shortest_s=0.1, longest_s=0.1, flip=False)
 
 @torch.no_grad()
 def estimated_poses(
-    network: PretextModel, pictures: Image, times_s: NDArray[np.float64], intrinsics: Sequence[float]
+    network: PretextModel,
+    pictures: Image,
+    times_s: NDArray[np.float64],
+    intrinsics: Sequence[float],
+    picture: Sequence[float],
 ) -> Poses:
     """Camera-to-world poses (T, 4, 4) that the depth task estimates; the world is the first frame's camera.
 
@@ -33,6 +43,7 @@ def estimated_poses(
         pictures: (T, H, W, 3) uint8 at the network's size.
         times_s: (T,) rising.
         intrinsics: fx/W, fy/H, cx/W, cy/H.
+        picture: left/W, top/H, right/W, bottom/H.
     """
     task = network.task("depth")
     assert isinstance(task, Depth)
@@ -44,6 +55,7 @@ def estimated_poses(
         halved(rgb[None], 1),
         inverse,
         torch.tensor([intrinsics], dtype=torch.float32),
+        torch.tensor([picture], dtype=torch.float32),
         times_s=times,
         speed_mps=torch.full_like(times, torch.nan),
     )
@@ -77,7 +89,9 @@ def clip_snippets(
         if rows is not None:
             times_s = clip.times_s[frames]
             seen = pictures[np.searchsorted(wanted, frames)]
-            lens = network_intrinsics(clip, width=seen.shape[2], height=seen.shape[1])
-            poses = estimated_poses(network, seen, times_s, lens)
+            height, width = seen.shape[1:3]
+            lens = network_intrinsics(clip, width=width, height=height)
+            picture = network_picture(clip, width=width, height=height)
+            poses = estimated_poses(network, seen, times_s, lens, picture)
             snippets.append(Snippet(poses, np.asarray(truth.poses[rows], dtype=np.float64), times_s))
     return snippets

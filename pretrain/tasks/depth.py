@@ -10,14 +10,14 @@ motion by direct alignment from Wang et al., "Learning Depth from Monocular Vide
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from catseye.pretrain.crops import intrinsics_within
+from catseye.pretrain.crops import intrinsics_within, picture_within
 from catseye.pretrain.ego_motion import aligned_motion, speed_error
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.layers import conv_bn_relu
@@ -160,18 +160,20 @@ class Depth(Task):
             intrinsics = intrinsics_within(
                 torch.where(batch.intrinsics.isnan(), learned, batch.intrinsics), encoded.clips.windows
             )
+            picture = picture_within(batch.picture, encoded.clips.windows)
             small = halved(clean, 1)
             aligned = aligned_motion(
                 motion,
                 small,
                 depth_of(inverses[0], small.shape[-2:], intrinsics.repeat_interleave(clean.shape[1], dim=0)),
                 intrinsics,
+                picture,
                 times_s=batch.times_s,
                 speed_mps=batch.speed_mps,
                 settled=self.explained >= _SETTLED,
                 metred=self.metred,
             )
-            sizes = [views_of(halved(clean, n), aligned.transforms, intrinsics) for n in _HALVED]
+            sizes = [views_of(halved(clean, n), aligned.transforms, intrinsics, picture) for n in _HALVED]
             # Each map at twice its own size: finer texture would tell it nothing but how to go astray.
             views = [sizes[min(level, len(sizes) - 1)] for level in range(len(inverses))]
             rigid = [
@@ -189,7 +191,10 @@ class Depth(Task):
                 smoothness(inverse, F.adaptive_avg_pool2d(view.target, inverse.shape[-2:]))
                 for inverse, view in zip(inverses, views, strict=True)
             ]
-            hinted, hints = hinted_error(inverses[0], sizes[1])
+            # In grey, which finds the same in a third of the time.
+            grey = halved(clean, _HALVED[1]).mean(dim=2, keepdim=True)
+            around = views_of(grey, aligned.transforms, intrinsics, picture, sources_of=others)
+            hinted, hints = hinted_error(inverses[0], around)
             # A camera in a vehicle looks ahead: the horizon is near the height of its axis.
             horizon = (intrinsics[:, 3] * moving.shape[-2]).repeat_interleave(clean.shape[1])
             standing = standing_error(inverses[0], moves, horizon.detach())
@@ -219,7 +224,14 @@ class Depth(Task):
         self.metred.fill_(bool(self.metred) or metrics["metred"] > 0)
 
     def steps(
-        self, frames: Tensor, inverse: Tensor, intrinsics: Tensor, *, times_s: Tensor, speed_mps: Tensor
+        self,
+        frames: Tensor,
+        inverse: Tensor,
+        intrinsics: Tensor,
+        picture: Tensor | None = None,
+        *,
+        times_s: Tensor,
+        speed_mps: Tensor,
     ) -> list[Tensor]:
         """T − 1 poses (B, 4, 4) of the camera at each later frame in that of the one before.
 
@@ -227,6 +239,7 @@ class Depth(Task):
             frames: (B, T, 3, h, w), clean, at half the size that the encoder saw.
             inverse: inverse canonical depth of the frames, (B · T, 1, h', w').
             intrinsics: (B, 4), normalised.
+            picture: (B, 4), where frames have margins, see ``photometric.within``.
             times_s, speed_mps: (B, T), the speed NaN where unknown.
         """
         aligned = aligned_motion(
@@ -234,6 +247,7 @@ class Depth(Task):
             frames,
             depth_of(inverse, frames.shape[-2:], intrinsics.repeat_interleave(frames.shape[1], dim=0)),
             intrinsics,
+            picture,
             times_s=times_s,
             speed_mps=speed_mps,
             settled=torch.ones_like(self.metred),
@@ -269,7 +283,7 @@ def hinted_error(inverse: Tensor, views: Views) -> tuple[Tensor, Tensor]:
 
     Args:
         inverse: the finest inverse canonical depth (N, 1, h, w).
-        views: at that size, which is all that the map can follow.
+        views: at that size, which is all that the map can follow, from as many cameras as there are.
     """
     depth = depth_of(inverse, views.target.shape[-2:], views.intrinsics)
     focal = views.intrinsics[:, 0].detach()
@@ -277,33 +291,54 @@ def hinted_error(inverse: Tensor, views: Views) -> tuple[Tensor, Tensor]:
     return hint_error(depth, hint), hint.believed.float().mean()
 
 
-def views_of(frames: Tensor, steps: Sequence[Tensor], intrinsics: Tensor) -> Views:
-    """Every frame of (B, T, 3, h, w) with two others as sources, N = B · T.
+def neighbours(count: int) -> list[tuple[int, ...]]:
+    """Two frames to compare each of ``count`` ≥ 3 with.
 
     An inner frame has its neighbours. The first and the last have their one neighbour, in which what is near
     can still be recognised, and the frame farthest in time: by then what is far away has moved enough to tell
     its depth.
+    """
+    last = count - 1
+    return [(1, last), *((k - 1, k + 1) for k in range(1, last)), (last - 1, 0)]
+
+
+def others(count: int) -> list[tuple[int, ...]]:
+    """All other frames of each of ``count``."""
+    return [tuple(k for k in range(count) if k != frame) for frame in range(count)]
+
+
+def views_of(
+    frames: Tensor,
+    steps: Sequence[Tensor],
+    intrinsics: Tensor,
+    picture: Tensor | None = None,
+    *,
+    sources_of: Callable[[int], list[tuple[int, ...]]] = neighbours,
+) -> Views:
+    """Every frame of (B, T, C, h, w) with others as sources, N = B · T.
 
     Args:
         frames: T ≥ 3.
         steps: T − 1 poses (B, 4, 4) of the camera at each later frame in that of the one before.
+        picture: (B, 4), where frames have margins, see ``photometric.within``.
+        sources_of: which frames each of T is compared with, equally many for each.
     """
     cameras = [torch.eye(4, device=frames.device).expand(len(frames), 4, 4)]
     for step in steps:
         cameras.append(cameras[-1] @ step)
-    last = len(cameras) - 1
-    pairs = [(1, last), *((k - 1, k + 1) for k in range(1, last)), (last - 1, 0)]
     back = [invert(camera) for camera in cameras]
+    sources = list(zip(*sources_of(len(cameras)), strict=True))  # one after the other, each of all frames
     return make_views(
         frames.flatten(0, 1),
-        torch.stack([torch.stack([frames[:, pair[i]] for pair in pairs], 1).flatten(0, 1) for i in (0, 1)]),
+        torch.stack([frames[:, list(source)].flatten(0, 1) for source in sources]),
         torch.stack(
             [
-                torch.stack(
-                    [back[pair[i]] @ camera for pair, camera in zip(pairs, cameras, strict=True)], 1
-                ).flatten(0, 1)
-                for i in (0, 1)
+                torch.stack([back[k] @ camera for k, camera in zip(source, cameras, strict=True)], 1).flatten(
+                    0, 1
+                )
+                for source in sources
             ]
         ),
         intrinsics.repeat_interleave(frames.shape[1], dim=0),
+        None if picture is None else picture.repeat_interleave(frames.shape[1], dim=0),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,3 +75,17 @@ def test_depth_that_is_no_number_leaves_the_start() -> None:
     start = rigid_transform(DRIVE)
     broken = torch.full((1, 1, H, W), torch.nan)
     assert torch.equal(align(texture(3), texture(2), broken, start, INTRINSICS), start)
+
+
+@pytest.mark.parametrize("ahead", [1, -1])
+def test_margins_that_stand_still_do_not_hold_the_motion_back(ahead: int) -> None:
+    """Eight bright columns on either side of a dim scene, the same in both pictures."""
+    source, motion = texture() * 0.5, ahead * DRIVE
+    target = target_of(source, motion)
+    for picture in (source, target):
+        picture[..., :8] = picture[..., -8:] = 0.9
+    start = rigid_transform(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, -1.2 * ahead]]))
+    within = torch.tensor([[8 / W, 0.0, 1 - 8 / W, 1.0]])
+    aware = align(target, source, road(), start, INTRINSICS, within)
+    assert turn_missed(aware, motion) < 0.02
+    assert turn_missed(align(target, source, road(), start, INTRINSICS), motion) > 0.4

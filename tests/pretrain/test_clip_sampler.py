@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,10 +115,22 @@ def test_shuffled_time_shows_the_same_frames_in_any_order(memory_dataset: MakeDa
     assert moved > 6
 
 
+def test_a_sample_tells_where_its_frames_have_the_picture(memory_dataset: MakeDataset) -> None:
+    """A clip of another shape lies in the middle as far as even pixels allow: mirrored, left and right
+    margins change places."""
+
+    def pictures(width: int, height: int) -> set[tuple[float, ...]]:
+        clips = tuple(replace(clip, width=width, height=height) for clip in memory_dataset().clips)  # type: ignore[attr-defined]  # the stand-in's
+        samples = make_samples(memory_dataset(clips=clips), flip=True).__getitems__(range(20))
+        return {tuple((s.picture * torch.tensor([96, 64, 96, 64])).round().tolist()) for s in samples}
+
+    assert pictures(96, 64) == {(0, 0, 96, 64)}
+    assert pictures(1920, 1200) == {(0, 2, 96, 62)}
+    assert pictures(1000, 920) == {(12, 0, 82, 64), (14, 0, 84, 64)}
+
+
 def test_mirroring_moves_the_optical_centre(memory_dataset: MakeDataset) -> None:
     dataset = memory_dataset()
-    from dataclasses import replace
-
     clips = tuple(replace(clip, intrinsics=(0.9, 1.35, 0.4, 0.5)) for clip in dataset.clips)  # type: ignore[attr-defined]  # the stand-in's
     plain = make_samples(memory_dataset(clips=clips), flip=False)
     flipping = make_samples(memory_dataset(clips=clips), flip=True)
@@ -198,8 +211,6 @@ def test_noise_is_no_motion_and_a_stopped_vehicle_is_still() -> None:
 
 
 def test_unknown_intrinsics_have_square_pixels(memory_dataset: MakeDataset) -> None:
-    from dataclasses import replace
-
     clip = replace(memory_dataset().clips[0], intrinsics=None)  # type: ignore[attr-defined]  # the stand-in's
     fx, fy, cx, cy = network_intrinsics(clip, width=96, height=64)
     assert (fx, cx, cy) == (DEFAULT_FOCAL, 0.5, 0.5)
@@ -207,8 +218,6 @@ def test_unknown_intrinsics_have_square_pixels(memory_dataset: MakeDataset) -> N
 
 
 def test_intrinsics_to_be_learned_are_nan_and_given_ones_stay(memory_dataset: MakeDataset) -> None:
-    from dataclasses import replace
-
     dataset = memory_dataset()
     bare = tuple(replace(clip, intrinsics=None) for clip in dataset.clips)  # type: ignore[attr-defined]  # same
     assert make_samples(memory_dataset(clips=bare), learn_intrinsics=True)[0].intrinsics.isnan().all()

@@ -30,6 +30,7 @@ def sliding_batch(count: int, *, seed: int) -> ClipBatch:
         times_s=(torch.arange(4) * 0.1).expand(count, 4).contiguous(),
         speed_mps=torch.full((count, 4), 10.0),
         intrinsics=torch.tensor([[0.9, 1.35, 0.5, 0.5]]).expand(count, 4).contiguous(),
+        picture=torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4).contiguous(),
         corrupt=zeros,
         still=zeros,
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from catseye.errors import UsageError
-from catseye.pretrain.crops import CropOptions, crop_clips, intrinsics_within, whole_clips
+from catseye.pretrain.crops import CropOptions, crop_clips, intrinsics_within, picture_within, whole_clips
 
 INTRINSICS = torch.tensor([[0.8, 1.4, 0.45, 0.55], [0.9, 1.5, 0.5, 0.5]])
 
@@ -74,3 +74,10 @@ def test_a_crop_larger_than_the_picture_is_all_of_it() -> None:
 def test_bad_options_are_named(options: dict[str, float], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         CropOptions(**options)
+
+
+def test_a_window_tells_where_it_has_the_picture() -> None:
+    picture = torch.tensor([[0.1, 0.0, 0.9, 1.0]] * 3)
+    windows = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 0.2, 0.5, 0.5], [0.3, 0.0, 0.4, 1.0]])
+    expected = torch.tensor([[0.1, 0.0, 0.9, 1.0], [0.2, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    torch.testing.assert_close(picture_within(picture, windows), expected)

@@ -11,6 +11,7 @@ from catseye.pretrain.photometric import (
     backproject,
     dissimilarity,
     make_views,
+    pixels_within,
     project,
     rigid_error,
     smoothness,
@@ -178,3 +179,45 @@ def test_a_map_of_one_row_is_smooth_along_it() -> None:
     image = torch.full((1, 3, 1, 4), 0.5)
     assert smoothness(torch.ones(1, 1, 1, 4), image) == 0
     assert smoothness(torch.tensor([1.0, 1, 2, 2]).view(1, 1, 1, 4), image) > 0.1
+
+
+def test_a_picture_ends_where_its_margin_begins_and_one_pixel_before() -> None:
+    picture = torch.tensor([[4 / W, 0.0, 1 - 2 / W, 1 - 3 / H]])
+    shown = pixels_within(torch.zeros(1, 3, H, W), picture)[0, 0]
+    assert shown[:, 10].tolist() == [row < H - 4 for row in range(H)]
+    assert shown[10].tolist() == [5 <= column < W - 3 for column in range(W)]
+    assert pixels_within(torch.zeros(1, 3, H, W), torch.tensor([[0.0, 0.0, 1.0, 1.0]])).all()
+    assert pixels_within(torch.zeros(1, 3, H, W), None).all()
+
+
+def test_margins_see_nothing_and_are_seen_nowhere() -> None:
+    wide, margin = texture(H, W), 8
+    target, source = wide[..., 32:-32].clone(), wide[..., 36:-28].clone()
+    target[..., :margin] = source[..., :margin] = 0.45
+    within = torch.tensor([[margin / W, 0.0, 1.0, 1.0]])
+    baseline = 4 * 8.0 / FOCAL_PX
+    views = make_views(target, source[None], sideways(baseline)[None], INTRINSICS, within)
+    rigid = rigid_error(torch.full((1, 1, H, W), 8.0), views)
+    # A pixel falls on what lies four columns to its left.
+    assert rigid[..., : margin + 5].isinf().all()
+    assert rigid[..., margin + 5 :].isfinite().all()
+    assert rigid[..., margin + 6 :].max() < 0.1
+
+
+def test_beside_a_margin_depth_is_taught_as_elsewhere() -> None:
+    """Without a word of it, standing still explains a margin best, and what shares its place with it."""
+    wide, margin = texture(H, W), 8
+    target, right, left = (wide[..., 32 + by : 32 + by + W].clone() for by in (0, 4, -4))
+    for picture in (target, right, left):
+        picture[..., :margin] = picture[..., -margin:] = 0.45
+    baseline = 4 * 8.0 / FOCAL_PX
+    cameras = torch.stack((sideways(baseline), sideways(-baseline)))
+    within = torch.tensor([[margin / W, 0.0, 1 - margin / W, 1.0]])
+    pulls = []
+    for picture in (within, None):
+        views = make_views(target, torch.stack((right, left)), cameras, INTRINSICS, picture)
+        depth = torch.full((1, 1, H, W), 9.0, requires_grad=True)
+        synthesis_error(rigid_error(depth, views), views, STILL).backward()
+        assert depth.grad is not None
+        pulls.append(float(depth.grad[..., :margin].abs().sum()))
+    assert pulls[0] == 0 and pulls[1] > 0

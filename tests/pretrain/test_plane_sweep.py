@@ -60,3 +60,19 @@ def test_the_error_counts_what_is_believed_and_teaches_depth_alone() -> None:
     torch.testing.assert_close(error, torch.tensor(2.0).log() / 4)
     error.backward()
     assert depth.grad is not None and (depth.grad.flatten() > 0).tolist() == [True, False, False, False]
+
+
+def test_a_plane_that_one_camera_alone_confirms_is_not_the_best() -> None:
+    """A third camera, far up, that by chance shows the same for another plane."""
+    views, decoy = wall(15.0, shift=4), 5.0
+    up = torch.eye(4)[None].clone()
+    up[0, 1, 3] = 6 * decoy / FOCAL_PX
+    chance = views.target.roll(6, dims=-2)
+    noise = torch.rand(views.sources.shape, generator=torch.Generator().manual_seed(5))
+    three = views._replace(
+        sources=torch.cat((0.8 * views.sources + 0.2 * noise, chance[None])),
+        transforms=torch.cat((views.transforms, up[None])),
+    )
+    hint = sweep(three, torch.full((1, 1, H, W), 80.0), nearest=NEAREST, farthest=FARTHEST)
+    off = (middle(hint.depth).log() - torch.tensor(15.0).log()).abs()[..., 12:-12, :]
+    assert off.median() < torch.tensor(APART).log()

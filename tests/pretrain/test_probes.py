@@ -13,11 +13,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from catseye.capture.geometry import letterbox
 from catseye.errors import InputError
 from catseye.pretrain import ego_motion
 from catseye.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from catseye.pretrain.depth_metrics import DepthPair, depth_figures
-from catseye.pretrain.depth_probe import depth_pairs
+from catseye.pretrain.depth_probe import at_true_places, depth_pairs
 from catseye.pretrain.pretext_figures import pretext_figures
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.probes import evaluate_pretext, load_pretext, probe_clips
@@ -111,7 +112,7 @@ def test_motion_is_compared_with_the_true_poses(
     memory_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network that always sees the motion of ``driven`` is right where that is true, whatever the world."""
-    monkeypatch.setattr(ego_motion, "align", lambda target, source, depth, start, intrinsics: start)
+    monkeypatch.setattr(ego_motion, "align", lambda target, source, depth, start, *_: start)
     dataset = memory_dataset()
     pretrain(dataset, tmp_path, CONFIG)
     network, info = load_pretext(tmp_path)
@@ -186,6 +187,14 @@ def test_depth_is_compared_where_the_truth_is(memory_dataset: MakeDataset, tmp_p
     assert float(pair.predicted.mean()) == pytest.approx(expected, rel=0.05)
     assert pair.predicted.shape == true.shape
     assert depth_pairs(network, picture, clip, 3, replace(truth, pts=clip.pts + 1)) == []
+
+
+def test_between_two_places_depth_is_that_of_the_mean_inverse() -> None:
+    """A true place halfway between one at 5 m and one at 200 m."""
+    depth = np.array([[5, 200]], dtype=np.float32)
+    box = letterbox(4, 2, 4, 2)
+    (found,) = at_true_places(depth, np.ones((1, 3), dtype=np.float32), box).predicted
+    assert found.tolist() == pytest.approx([5, 2 / (1 / 5 + 1 / 200), 200])
 
 
 def test_a_split_without_clips_and_another_size_are_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from catseye.errors import UsageError
+from catseye.pretrain import ego_motion
+from catseye.pretrain.alignment import align
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.crops import CropOptions, whole_clips
 from catseye.pretrain.detector import Detector, decode
@@ -27,6 +30,7 @@ from catseye.pretrain.tasks.depth import (
     DepthDecoder,
     canonical_depth,
     depth_of,
+    others,
     views_of,
 )
 from catseye.pretrain.tasks.future import LEVELS, Future, errors_of, move, normalised
@@ -57,6 +61,7 @@ def make_batch(count: int = 2, *, seed: int = 0) -> ClipBatch:
         times_s=(torch.arange(4) * 0.1).expand(count, 4).contiguous(),
         speed_mps=torch.full((count, 4), 10.0),
         intrinsics=torch.tensor([[0.9, 1.35, 0.5, 0.5]]).expand(count, 4).contiguous(),
+        picture=torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4).contiguous(),
         corrupt=torch.zeros(count, dtype=torch.long),
         still=torch.zeros(count, dtype=torch.long),
     )
@@ -291,6 +296,41 @@ def test_views_lead_from_each_frame_to_two_others() -> None:
             assert torch.equal(views.sources[i, row], frames[1, sources[frame][i]])
             # Going forward, a point comes nearer to the later camera.
             assert float(views.transforms[i, row, 2, 3]) == ahead[frame][i]
+
+
+def test_a_sweep_compares_each_frame_with_all_others() -> None:
+    frames = torch.rand(2, 4, 1, 8, 12)
+    steps = [torch.eye(4).repeat(2, 1, 1) for _ in range(3)]
+    for step, metres in zip(steps, (1.0, 2.0, 3.0), strict=True):
+        step[:, 2, 3] = metres
+    views = views_of(frames, steps, torch.rand(2, 4) + 0.5, sources_of=others)
+    at = [0.0, 1.0, 3.0, 6.0]
+    for frame in range(4):
+        for i, other in enumerate(k for k in range(4) if k != frame):
+            assert torch.equal(views.sources[i, 4 + frame], frames[1, other])
+            assert float(views.transforms[i, 4 + frame, 2, 3]) == at[frame] - at[other]
+
+
+def test_margins_are_left_out_of_depth_and_of_motion(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen columns on the left, eight of them in the halved frames that are compared."""
+    torch.manual_seed(0)
+    registered = []
+
+    def noted(*given: Any) -> Tensor:
+        registered.append(given[5])
+        return align(*given)
+
+    monkeypatch.setattr(ego_motion, "align", noted)
+    batch = make_batch()
+    batch.picture[:, 0] = 16 / W
+    encoded = encode(encoder, batch)
+    Depth(encoder)(encoded)
+    (compared,) = encoded.compared
+    assert compared.rigid[..., :9].isinf().all() and compared.rigid[..., 20:].isfinite().any()
+    (pictures,) = registered
+    assert torch.equal(pictures, batch.picture.repeat_interleave(3, dim=0))
 
 
 def straight(batch: ClipBatch, mps: float) -> Tensor:
