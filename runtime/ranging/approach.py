@@ -217,6 +217,19 @@ def _advance(states: _States, dt: Float, course: Course) -> None:
     covariance[:, 1, 0] += both
     covariance[:, 1, 1] += density * dt
     covariance[:, 2, 2] += course.turning**2 * dt
+    _bound(covariance)
+
+
+def _bound(covariance: Float) -> None:
+    """Let nothing be known less than not at all, in place.
+
+    What comes nearer in the mean and is not measured doubts itself more with each step, until rounding would
+    leave the matrix neither symmetric nor positive.
+    """
+    spread = np.sqrt(covariance[:, _AXES, _AXES])
+    if (spread > _WIDEST).any():
+        scale = _WIDEST / np.maximum(spread, _WIDEST)
+        covariance *= scale[:, :, None] * scale[:, None]
 
 
 def _log_distance(numbers: Float) -> Float:
@@ -267,4 +280,7 @@ def _motion(states: _States, course: Course) -> Motion:
     )
 
 
+_AXES = np.arange(3)
+_WIDEST = np.array([2 * _WIDE, 4 * _FASTEST, 2 * _WIDE])
+"""Most that the standard deviations of x, r and s can be."""
 _NOTHING = Motion(Cue.silent(0), *np.empty((4, 0)))

@@ -154,3 +154,15 @@ def test_no_distances_are_the_same_as_silent_ones() -> None:
     np.testing.assert_array_equal(a.contact_s, b.contact_s)
     np.testing.assert_array_equal(a.contact_sigma_s, b.contact_sigma_s)
     assert np.isnan(a.closing_mps).all() and np.isnan(a.distance.log_m).all()
+
+
+def test_what_came_near_and_is_not_measured_for_long_stays_a_doubt_and_no_fault() -> None:
+    approach, ids = Approach(COURSE), np.array([1])
+    for k in range(200):
+        seen = tall(np.array([40.0 * 0.7**k]) if k < 8 else np.array([0.5 + 30 * (k % 2)]), 0.01)
+        height = seen if k < 8 or k % 50 == 49 else Cue.silent(1)
+        motion = approach.see(ids, None, height, time_s=0.04 * k)
+    assert np.isfinite(motion.contact_sigma_s).all() or np.isnan(motion.contact_s).all()
+    (covariance,) = approach._states.covariance
+    np.testing.assert_allclose(covariance, covariance.T, rtol=1e-6, atol=1e-9)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-9
