@@ -77,8 +77,8 @@ class StandardOutput:
         return self
 
     def write(self, record: dict[str, Any]) -> None:
-        sys.stdout.write(line_of(record).decode())
-        sys.stdout.flush()
+        sys.stdout.buffer.write(line_of(record))  # UTF-8, whatever the terminal has
+        sys.stdout.buffer.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from typing_extensions import Self
 
@@ -24,8 +25,6 @@ from catseye.runtime.tracker import Tracks
 
 SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
-
-_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 _log = logging.getLogger(__name__)
 
@@ -135,12 +134,15 @@ def _rounded(values: NDArray[np.float32], *, digits: int) -> list[Any]:
 
 
 def line_of(record: dict[str, Any]) -> bytes:
-    """A record as a line of JSON.
+    """A record as a line of JSON, in which what is not finite is null.
 
     Raises:
-        ValueError: it has a value that JSON cannot hold.
+        TypeError: it has a value that JSON cannot hold.
     """
-    return _JSON.encode(record).encode() + b"\n"
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # also of names that are not UTF-8, as files can have them
+        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 class JsonLinesWriter:

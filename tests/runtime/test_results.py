@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from catseye.runtime.distance import Distances
-from catseye.runtime.results import SCHEMA_FILE, FrameResult, JsonLinesWriter
+from catseye.runtime.results import SCHEMA_FILE, FrameResult, JsonLinesWriter, line_of
 from catseye.runtime.tracker import Tracks
 
 
@@ -168,7 +168,18 @@ def test_failure_keeps_whole_lines_aside_and_the_old_file(
 
 def test_value_that_json_cannot_hold_is_not_written_as_a_broken_line(tmp_path: Path) -> None:
     path = tmp_path / "tracks.jsonl"
-    with pytest.raises(ValueError, match="JSON"), JsonLinesWriter(path) as writer:
+    with pytest.raises(TypeError, match="JSON"), JsonLinesWriter(path) as writer:
         writer.write(result(0).record())
-        writer.write({"frame": float("nan")})
+        writer.write({"frame": object()})
     assert len((tmp_path / "tracks.jsonl.part").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["front", "überland – 2", "not UTF-8: \udcff"])
+def test_a_line_is_what_json_makes_of_it(name: str) -> None:
+    record = {"stream": name, "score": 0.1234, "box_xyxy": [1e-7, 1280.0, -0.5, 1e22], "distance_m": None}
+    assert json.loads(line_of(record)) == record
+    assert line_of(record).count(b"\n") == 1 and line_of(record).endswith(b"}\n")
+
+
+def test_what_is_not_finite_is_null() -> None:
+    assert json.loads(line_of({"a": float("nan"), "b": [float("inf")]})) == {"a": None, "b": [None]}
