@@ -17,6 +17,7 @@ from catseye.export.onnx_files import inferred
 from catseye.export.onnx_graph import GraphIndex
 from catseye.export.quantise import quantisable_layers, quantise, quantised_tensors
 from catseye.runtime.bundle import Bundle
+from catseye.runtime.engines.base import EngineOutput
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
 from catseye.runtime.network_input import first_frames
 from catseye.runtime.proof import replay
@@ -125,8 +126,15 @@ def test_a_processor_restores_weights_once_and_computes_what_is_written(
     pairs = [node for node in index.nodes if node.op_type == "QuantizeLinear"]
     assert operators["DequantizeLinear"] == operators["QuantizeLinear"] == len(pairs)
     assert not any(name.startswith("QLinear") for name in operators)
-    # Sums in another order move a level here and there.
-    assert np.median(np.abs(found.scores - expected.scores)) < 1e-6
+    # Sums in another order move a level here and there, which is little beside what levels do.
+    unquantised = replay(OnnxRuntimeEngine(exported.graph("fp32"), threads=1), frames, batch=1)
+    assert _apart(found, expected) < 0.5 * _apart(unquantised, expected)
+
+
+def _apart(one: EngineOutput, other: EngineOutput) -> float:
+    """Mean difference of depth, which each place has, as a share."""
+    assert one.depth is not None and other.depth is not None
+    return float(np.abs(one.depth / other.depth - 1).mean())
 
 
 def test_named_layers_stay_float(exported: Bundle) -> None:
