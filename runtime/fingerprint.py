@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from pydantic import BaseModel, ConfigDict
@@ -29,8 +28,7 @@ _MAY_DIFFER = frozenset({"catseye", "bundle_sha256", "input"})
 """What a comparison is about, and what is told by a hash beside it."""
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(BaseModel):
     """A machine and its settings. What it lacks is empty or None.
 
     Args:
@@ -43,6 +41,8 @@ class Machine:
         cpu_max_mhz: the highest it may be.
         power_mode: a Jetson's, as ``nvpmodel`` names it; l4t: its Jetson Linux.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     cpu: str
     board: str
@@ -74,8 +74,8 @@ class Machine:
         )
 
 
-class Fingerprint(BaseModel):
-    """The machine, see ``Machine``, the software and what was measured. What is absent is empty or None.
+class Fingerprint(Machine):
+    """The machine, the software and what was measured. What is absent is empty or None.
 
     Args:
         gpu, driver: by CUDA, where the engine runs there.
@@ -87,18 +87,6 @@ class Fingerprint(BaseModel):
         input: name of what was fed in; input_sha256: of its content.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    cpu: str
-    board: str
-    cores: int
-    cpu_quota: float | None
-    memory_mib: int
-    os: str
-    governor: str
-    cpu_max_mhz: float | None
-    power_mode: str
-    l4t: str
     gpu: str
     driver: str
     python: str
@@ -128,7 +116,7 @@ class Fingerprint(BaseModel):
         """This machine's."""
         gpu, driver = _gpu(engine)
         return cls(
-            **asdict(Machine.here(files or SystemFiles())),
+            **Machine.here(files or SystemFiles()).model_dump(),
             gpu=gpu,
             driver=driver,
             python=platform.python_version(),
