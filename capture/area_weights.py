@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +26,7 @@ class AreaWeights:
     parts: int
     period: int
 
-    @property
-    def target(self) -> int:
-        return len(self.counts)
 
-
-@lru_cache(maxsize=64)
 def area_weights(source: int, target: int) -> AreaWeights:
     """Weights of ``source`` rows for ``target`` fewer ones: exact where parts up to ``_MOST_PARTS`` allow it,
     else with edges rounded to whole parts."""

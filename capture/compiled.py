@@ -95,8 +95,8 @@ class Compiled:
             made: (height, width, 3) uint8 to write Y, Cb and Cr into, of even sizes, no larger than ``y``; it
                 may be cut out of a larger picture.
         """
-        y, u, v = kept = _in_rows(y), _in_rows(u), _in_rows(v)
-        planes = (_Plane * 3)(*[_Plane(plane.ctypes.data, plane.strides[0]) for plane in kept])
+        y, u, v = _in_rows(y), _in_rows(u), _in_rows(v)
+        planes = (_Plane * 3)(*[_Plane(plane.ctypes.data, plane.strides[0]) for plane in (y, u, v)])
         height, width = made.shape[:2]
         luma, chroma = _axes(y.shape, (height, width)), _axes(u.shape, (height // 2, width // 2))
         _check(self._frame(planes, luma.both, chroma.both, made.ctypes.data, made.strides[0]))
