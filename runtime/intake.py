@@ -14,7 +14,8 @@ class Intake(Generic[T]):
     """Frames that wait for inference: of a live stream the newest alone, of others a few.
 
     Args:
-        live: of each stream whether it is. The decoder of one that is not waits for room.
+        live: of each stream whether it is. The decoder of one that is not waits for room, and then until half
+            is free: what decodes several frames in a row finds its code and tables in the caches.
         depth: frames of such a stream that may wait.
 
     Attributes:
@@ -59,8 +60,10 @@ class Intake(Generic[T]):
             while len(taken) < most:
                 stream = self._next()
                 if stream is not None:
-                    taken.append((stream, self._waiting[stream].popleft()))
-                    self._changed.notify_all()
+                    waiting = self._waiting[stream]
+                    taken.append((stream, waiting.popleft()))
+                    if len(waiting) == self._depth // 2:
+                        self._changed.notify_all()
                 elif not self._open or (taken and any(self._live)):
                     break
                 else:

@@ -33,7 +33,8 @@ from catseye.runtime.threads import ahead, behind
 
 _log = logging.getLogger(__name__)
 
-_OUTPUT_QUEUE = 2
+_OUTPUT_QUEUE = 4
+"""Frames that may wait for tracking and outputs."""
 _STOP_WITHIN_S = 0.25
 _STATUS_EVERY_S = 1.0
 
@@ -109,7 +110,7 @@ def track_streams(
             if isinstance(stream.source, FileSource):
                 progress("run" if len(sources) == 1 else result.stream, *stream.source.position(item.frame))
 
-    # The result of a live frame goes out at once; of a file's frames two wait for each other, as two may.
+    # The result of a live frame goes out at once; a file's frames are tracked as many at a time as may wait.
     together = 1 if any(source.live for source in sources) else _OUTPUT_QUEUE
     with _decoding(streams, intake), _watching(streams, stop, on_status):
         outputs = _outputs(engine, manifest, streams, intake)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -49,3 +50,18 @@ def test_a_files_decoder_waits_for_room_until_its_end(end: str) -> None:
     intake.end(0)
     assert taken(intake, 9) == {"take": [(0, 1), (0, 2)], "end": [(0, 0), (0, 1)], "abandon": []}[end]
     assert taken(intake, 9) == []
+
+
+def test_a_files_decoder_goes_on_when_half_is_free() -> None:
+    intake = Intake([False], depth=4)
+    thread = threading.Thread(target=lambda: [intake.put(0, source_frame(k)) for k in range(5)])
+    thread.start()
+    while intake.most_waiting[0] < 4:
+        time.sleep(0.001)
+    assert taken(intake, 1) == [(0, 0)]
+    thread.join(0.1)
+    assert thread.is_alive()
+    assert taken(intake, 1) == [(0, 1)]
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert taken(intake, 3) == [(0, k) for k in range(2, 5)]
