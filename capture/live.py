@@ -28,7 +28,7 @@ from typing_extensions import Self
 
 from catseye.capture.sources import Frame, created_utc, open_container, to_frame
 from catseye.capture.utc import ns_of
-from catseye.errors import InputError
+from catseye.errors import InputError, UsageError
 
 Clock = Literal["rtcp", "arrival", "file"]
 Transport = Literal["tcp", "udp"]
@@ -222,6 +222,20 @@ def believed(reported_ns: int | None, arrival_ns: int) -> tuple[int, Clock]:
     if reported_ns is not None and abs(reported_ns - arrival_ns) < _CLOCK_DISAGREEMENT_NS:
         return reported_ns, "rtcp"
     return arrival_ns, "arrival"
+
+
+def check_address(address: str) -> None:
+    """Refuse what no camera will ever be behind, however often it is asked.
+
+    Raises:
+        UsageError: it is a folder, or of a protocol that is not read.
+    """
+    protocol, is_url, _ = address.partition("://")
+    if is_url and protocol not in _NETWORK_PROTOCOLS.split(","):
+        shown = without_credentials(address)
+        raise UsageError(f"{shown}: {protocol}:// is not read, give rtsp://…, http://…, /dev/videoN or a file")
+    if not is_url and Path(address).is_dir():
+        raise UsageError(f"{address} is a folder: give rtsp://…, http://…, /dev/videoN or a file")
 
 
 def without_credentials(address: str) -> str:

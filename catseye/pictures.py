@@ -35,9 +35,10 @@ def check_rgb(rgb: Image) -> Image:
     """The picture with its pixels in a row, as OpenCV's turned from BGR does not have them.
 
     Raises:
-        UsageError: it is no RGB picture (H, W, 3) uint8.
+        UsageError: it is no RGB picture (H, W, 3) uint8, or one without a pixel.
     """
-    if not (isinstance(rgb, np.ndarray) and rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3):
+    is_rgb = isinstance(rgb, np.ndarray) and rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
+    if not (is_rgb and rgb.size):
         given = f"{rgb.dtype} of shape {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
         raise UsageError(f"predict was given {given}: give a path, or RGB (H, W, 3) uint8")
     return np.ascontiguousarray(rgb)

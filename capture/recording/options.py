@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from catseye.capture.calibration import Calibration
-from catseye.capture.live import Transport
+from catseye.capture.live import Transport, check_address
 from catseye.capture.recording.stamps import Container
 from catseye.errors import UsageError
 
@@ -30,7 +30,7 @@ class SourceSpec:
         calibration: the camera's, if known.
 
     Raises:
-        UsageError: a name is no name for a folder.
+        UsageError: a name is no name for a folder, or an address none of a camera.
     """
 
     name: str
@@ -43,6 +43,8 @@ class SourceSpec:
         for what, name in (("camera", self.name), ("vehicle", self.vehicle)):
             if not _NAME.fullmatch(name):
                 raise UsageError(f"{what} {name!r}: use letters, digits, '-', '_' and '.', a letter first")
+        for address in (self.url, *([self.proxy_url] if self.proxy_url else [])):
+            check_address(address)
 
     def folder(self, out: Path) -> Path:
         """Where its footage goes."""

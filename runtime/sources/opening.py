@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catseye.capture.geometry import Letterbox
-from catseye.capture.live import Transport
+from catseye.capture.live import Transport, check_address
 from catseye.capture.sources import VideoFile, find_videos
 from catseye.errors import InputError, UsageError
 from catseye.runtime.sources.base import Source
@@ -112,12 +112,11 @@ def _is_live(address: str) -> bool:
 
 def _one(address: str) -> str:
     """An address that is a single stream, checked as far as it can be."""
-    if "://" in address or address.startswith("gst:"):
+    if _GSTREAMER.fullmatch(address):
         return address
-    if not Path(address).exists():
+    if "://" not in address and not Path(address).exists():
         raise InputError(address, "no such file or device", _REMEDY)
-    if Path(address).is_dir():
-        raise UsageError(f"{address} is a folder: a name is for one file or camera")
+    check_address(address)
     return address
 
 

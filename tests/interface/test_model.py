@@ -128,6 +128,8 @@ def test_what_cannot_be_is_said_in_one_line(
         catseye.load(tiny_bundle).finetune(labels=labels, out=tmp_path / "run")
     with pytest.raises(UsageError, match=r"given float64 of shape \(64, 96, 3\): give a path, or RGB"):
         model.predict(np.zeros((64, 96, 3)))
+    with pytest.raises(UsageError, match=r"uint8 of shape \(0, 96, 3\)"):
+        model.predict(np.zeros((0, 96, 3), np.uint8))
     with pytest.raises(UsageError, match="threshold is 30: give a score from 0 to 1"):
         model.predict(np.zeros((64, 96, 3), np.uint8), threshold=30)
     with pytest.raises(InputError, match=r"no\.png: no such file"):

@@ -206,6 +206,9 @@ def test_the_vehicles_file_says_what_and_how_and_options_override_it(
     [
         ((), 2, "no camera"),
         (("gone.mp4",), 1, "gone.mp4: no such file or device"),
+        ((".",), 2, ". is a folder: give rtsp://"),
+        (("rtps://anna:secret@10.0.0.1/a",), 2, "rtps://10.0.0.1/a: rtps:// is not read"),
+        ((NOWHERE, "--proxy", "camera=ftp://10.0.0.1/a"), 2, "ftp:// is not read"),
         ((f"a={NOWHERE}", f"a={NOWHERE}"), 2, "'a' is given twice"),
         (("vordere Kamera=a.mp4",), 2, "camera 'vordere Kamera': use letters, digits"),
         (("rück=rtsp://127.0.0.1:1/a",), 2, "camera 'rück': use letters, digits"),

@@ -65,6 +65,7 @@ def test_streams_are_one_round(folder: Path, sources: list[str], streams: list[t
         (["*.avi"], InputError, "matches no file"),
         (["front=/dev/video99"], InputError, "no such file or device"),
         (["front=."], UsageError, "a folder"),
+        (["rtps://10.0.0.1/a"], UsageError, "rtps:// is not read"),
         (["a=a.mp4", "a=b.mp4"], UsageError, "'a' is given twice"),
         (["a.mp4", "rtsp://h/a"], UsageError, "a.mp4 stands beside camera"),
     ],
