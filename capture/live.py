@@ -35,6 +35,7 @@ Transport = Literal["tcp", "udp"]
 
 # What a stream may itself open: a playlist from the network must not read local files.
 _NETWORK_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
+_GIVE = "give rtsp://…, http://…, /dev/videoN or a file"
 _V4L2_FORMATS = ("h264", "mjpeg", None)
 _RAW_CODECS = frozenset({"rawvideo", "wrapped_avframe"})
 _UDP_BUFFER_BYTES = 4 << 20
@@ -233,9 +234,11 @@ def check_address(address: str) -> None:
     protocol, is_url, _ = address.partition("://")
     if is_url and protocol not in _NETWORK_PROTOCOLS.split(","):
         shown = without_credentials(address)
-        raise UsageError(f"{shown}: {protocol}:// is not read, give rtsp://…, http://…, /dev/videoN or a file")
+        raise UsageError(
+            f"{shown}: {protocol}:// is not read, give rtsp://…, http://…, /dev/videoN or a file"
+        )
     if not is_url and Path(address).is_dir():
-        raise UsageError(f"{address} is a folder: give rtsp://…, http://…, /dev/videoN or a file")
+        raise UsageError(f"{address} is a folder: {_GIVE}")
 
 
 def without_credentials(address: str) -> str:

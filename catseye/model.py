@@ -31,8 +31,8 @@ from catseye.progress import Progress, silent
 if TYPE_CHECKING:
     from catseye.pretrain.checkpoint import CheckpointInfo
     from catseye.pretrain.detector import Detector
-    from catseye.runtime.bundle import Manifest
     from catseye.runtime.engines.base import Engine
+    from catseye.runtime.manifest import Manifest
     from catseye.runtime.results import FrameResult
 
 Source: TypeAlias = Image | str | Path

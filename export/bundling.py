@@ -21,17 +21,10 @@ from catseye.export.proven_bundle import proof_frames, require_bundle_options, w
 from catseye.pretrain.checkpoint import CheckpointInfo
 from catseye.pretrain.detector import load_detector
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import (
-    Bundle,
-    Colour,
-    DepthOutput,
-    Manifest,
-    Network,
-    Provenance,
-    Tolerances,
-)
+from catseye.runtime.bundle import Bundle
 from catseye.runtime.distance import CUES
 from catseye.runtime.engines.base import InputLayout
+from catseye.runtime.manifest import Colour, DepthOutput, Manifest, Network, Provenance, Tolerances
 from catseye.runtime.network_input import first_frames, frame_count
 from catseye.version import __version__
 

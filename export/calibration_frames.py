@@ -19,8 +19,8 @@ from catseye.capture.geometry import Fit, Image, Letterbox, letterbox, planes_to
 from catseye.capture.sources import VideoFile
 from catseye.errors import InputError, UsageError
 from catseye.picture_files import read_rgb
-from catseye.runtime.bundle import Network
 from catseye.runtime.engines.base import Inputs
+from catseye.runtime.manifest import Network
 from catseye.runtime.network_input import pictures_input
 
 FRAMES = 128

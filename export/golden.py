@@ -16,8 +16,8 @@ from catseye.capture.geometry import Image
 from catseye.capture.sources import VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.errors import CatseyeError, InputError
-from catseye.runtime.bundle import Colour, Network
 from catseye.runtime.engines.base import Inputs
+from catseye.runtime.manifest import Colour, Network
 from catseye.runtime.network_input import network_input, pictures_input, stacked
 from catseye.runtime.proof import decode_fragment
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from catseye.capture.geometry import rgb_from_yuv
 from catseye.pretrain.detector import Decoded, DenseOutputs, Detector, decode
-from catseye.runtime.bundle import Colour
 from catseye.runtime.engines.base import OUTPUT_NAMES
+from catseye.runtime.manifest import Colour
 
 HEAD_NAMES = ("score_logits", "dense_boxes", "dense_embeddings")
 """Names of the outputs before TopK; depth, the fourth head, leaves the graph as it is."""

@@ -25,8 +25,8 @@ from catseye.pretrain.labels import Labels, read_image_list
 from catseye.pretrain.pseudo_tracks import PseudoTracks
 from catseye.pretrain.stills import read_picture
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Inputs
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.network_input import picture_input, pictures_input
 
 _FRAMES_A_CLIP = 32

@@ -9,8 +9,8 @@ from catseye.export.onnx_export import ExportedGraph
 from catseye.export.precision_gate import Gate, search_precision, with_task_figures
 from catseye.export.precisions import Ranges, convert, measured
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Agreement, Manifest, Verdict
 from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.manifest import Agreement, Manifest, Verdict
 from catseye.runtime.precision import Precision
 
 

@@ -16,8 +16,8 @@ from catseye.errors import CatseyeError
 from catseye.export.folding import fold_normalisation
 from catseye.export.graph import HEAD_NAMES, DeployedGraph, GraphOutputs
 from catseye.export.onnx_files import OPSET, checked, only_outputs, strip
-from catseye.runtime.bundle import Network
 from catseye.runtime.engines.base import OUTPUT_NAMES
+from catseye.runtime.manifest import Network
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _SUBJECT = "the exported graph"

@@ -16,9 +16,9 @@ from catseye.errors import CatseyeError
 from catseye.export.graph import HEAD_NAMES, GraphOutputs
 from catseye.export.onnx_export import ExportedGraph
 from catseye.pretrain.detector import DenseOutputs, Detector, decode
-from catseye.runtime.bundle import Colour, Network, Tolerances
 from catseye.runtime.engines.base import INPUT_NAME, OUTPUT_NAMES, EngineOutput, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
+from catseye.runtime.manifest import Colour, Network, Tolerances
 from catseye.runtime.network_input import frame_count, in_batches
 from catseye.runtime.proof import Check, above_cut, compare_outputs, replay
 

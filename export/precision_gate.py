@@ -19,8 +19,8 @@ from catseye.pretrain.detection_metrics import average_precision
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.prediction import predict
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Manifest, Verdict
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import Manifest, Verdict
 from catseye.runtime.network_input import first_frames
 from catseye.runtime.precision import Precision
 

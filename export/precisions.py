@@ -13,9 +13,9 @@ from catseye.export.activation_ranges import Method, cut_off, largest_magnitudes
 from catseye.export.half import to_half
 from catseye.export.quantise import quantise, quantised_tensors
 from catseye.runtime.agreement import Disagreement, compare_coarsely
-from catseye.runtime.bundle import Agreement, Verdict
 from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import Agreement, Verdict
 from catseye.runtime.precision import PRECISIONS, Precision
 from catseye.runtime.proof import replay
 

@@ -9,19 +9,11 @@ from typing import Any
 
 from catseye.errors import UsageError
 from catseye.export.lower_precisions import PrecisionSet
-from catseye.runtime.bundle import (
-    FRAGMENT,
-    MAX_BATCH,
-    PARITY,
-    Bundle,
-    Manifest,
-    array_entry,
-    dump_array,
-    fragment_entry,
-    open_bundle,
-    write_bundle,
-)
+from catseye.runtime.bundle import Bundle, open_bundle, write_bundle
+from catseye.runtime.bundle_entries import FRAGMENT, PARITY, array_entry, fragment_entry
 from catseye.runtime.engines.base import INPUT_NAMES, EngineOutput, Inputs
+from catseye.runtime.manifest import MAX_BATCH, Manifest
+from catseye.runtime.npy import dump_array
 
 SUFFIX = ".catseye"
 PROOF_FRAMES = 4

@@ -22,8 +22,8 @@ from catseye.pretrain.detection_metrics import (
     average_precision_where,
 )
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.network_input import frame_count, stacked
 from catseye.runtime.proof import replay
 from catseye.runtime.suppression import chosen

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.runtime.association import iou
-from catseye.runtime.bundle import Agreement
 from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.manifest import Agreement
 from catseye.runtime.proof import Check
 
 SAME_BOX = 0.5

@@ -25,7 +25,7 @@ _VERSION, _FLAGS, _STORED, _TIME, _DATE = 20, 0, 0, 0, 0x21  # 1 January 1980, t
 
 _FRAMING = 1 << 16
 """More than all headers take."""
-_REMEDY = "copy it again from where it was exported, or export again"
+REMEDY = "copy it again from where it was exported, or export again"
 
 
 def canonical(entries: Iterable[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
@@ -63,22 +63,22 @@ def read_archive(path: str | Path, *, limits: Mapping[str, int]) -> dict[str, me
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > largest:
-                raise InputError(path, f"is larger than {largest} bytes, which no bundle is", _REMEDY)
+                raise InputError(path, f"is larger than {largest} bytes, which no bundle is", REMEDY)
             data = memoryview(stream.read(size))
     except FileNotFoundError:
         raise InputError(path, "no such file", "check the path") from None
     except IsADirectoryError:
         raise InputError(path, "is a folder, not a bundle", "name one .catseye file") from None
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", _REMEDY) from None
+        raise InputError(path, f"cannot be read ({error.strerror})", REMEDY) from None
     entries = _walk(data, limits, path)
     offset = 0
     for piece in canonical(entries.items()):
         if data[offset : offset + len(piece)] != piece:
-            raise InputError(path, f"was altered or cut off near byte {offset}", _REMEDY)
+            raise InputError(path, f"was altered or cut off near byte {offset}", REMEDY)
         offset += len(piece)
     if offset != len(data):
-        raise InputError(path, f"has {len(data) - offset} bytes after its end", _REMEDY)
+        raise InputError(path, f"has {len(data) - offset} bytes after its end", REMEDY)
     return entries
 
 
@@ -90,21 +90,21 @@ def _walk(data: memoryview, limits: Mapping[str, int], path: Path) -> dict[str, 
     while data[offset : offset + 4] == _LOCAL_MAGIC:
         start = offset + _LOCAL.size
         if start > len(data):
-            raise InputError(path, "is cut off", _REMEDY)
+            raise InputError(path, "is cut off", REMEDY)
         fields = _LOCAL.unpack(data[offset:start])
         method, size, name_length = fields[3], fields[8], fields[9]
         name = bytes(data[start : start + name_length][:256]).decode("ascii", "replace")
         content = data[start + name_length : start + name_length + size]
         if name not in limits:
-            raise InputError(path, f"holds {name!r}, which is no entry of a bundle", _REMEDY)
+            raise InputError(path, f"holds {name!r}, which is no entry of a bundle", REMEDY)
         if name in entries:
-            raise InputError(path, f"holds {name!r} twice", _REMEDY)
+            raise InputError(path, f"holds {name!r} twice", REMEDY)
         if method != _STORED:
-            raise InputError(path, f"entry {name!r} is compressed", _REMEDY)
+            raise InputError(path, f"entry {name!r} is compressed", REMEDY)
         if size > limits[name]:
-            raise InputError(path, f"entry {name!r} claims {size} bytes, {limits[name]} at most", _REMEDY)
+            raise InputError(path, f"entry {name!r} claims {size} bytes, {limits[name]} at most", REMEDY)
         if len(content) < size:
-            raise InputError(path, f"is cut off in entry {name!r}", _REMEDY)
+            raise InputError(path, f"is cut off in entry {name!r}", REMEDY)
         entries[name] = content
         offset = start + name_length + size
     return entries

@@ -14,10 +14,11 @@ from typing import Any
 from catseye.errors import CatseyeError, InputError, MissingExtraError
 from catseye.files import write_json
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Bundle, Verdict, open_bundle
+from catseye.runtime.bundle import Bundle, open_bundle
 from catseye.runtime.device import Device, this_device
 from catseye.runtime.engines.base import Engine
 from catseye.runtime.engines.tensorrt import TensorRTEngine
+from catseye.runtime.manifest import Verdict
 from catseye.runtime.plan import AHEAD_OF_TIME, Plan, PlanReport, build_plan
 from catseye.runtime.plan_cache import PlanCache, PlanEntry, PlanKey
 from catseye.runtime.plan_options import PlanOptions

@@ -7,298 +7,25 @@ parsed before the signature holds, and no native library sees a graph before ``o
 from __future__ import annotations
 
 import hashlib
-import io
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import Self
+from numpy.typing import NDArray
 
-from catseye.capture.geometry import ColorMatrix, Fit, Letterbox, letterbox
-from catseye.contract import Contract
 from catseye.errors import InputError
 from catseye.files import replacing
-from catseye.runtime.archive import canonical, read_archive
-from catseye.runtime.distance import CUES, CueName
-from catseye.runtime.engines.base import INPUT_NAME, INPUT_NAMES, OUTPUT_NAMES, InputLayout
+from catseye.runtime.archive import REMEDY, canonical, read_archive
+from catseye.runtime.bundle_entries import FRAGMENT, LIMITS, MANIFEST, PARITY, SIGNATURE
+from catseye.runtime.manifest import Entry, Manifest
+from catseye.runtime.npy import parse_array
 from catseye.runtime.onnx_reader import Value, check_model
-from catseye.runtime.precision import Precision
-from catseye.runtime.ranging.known_sizes import Shape, Shapes, shapes_of
-from catseye.runtime.signing import SIGNATURE_BYTES, check_signature, sign
-
-MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
-FRAGMENT = "proof/fragment.mp4"
-PARITY = "proof/parity.json"
-
-
-def array_entry(name: str) -> str:
-    """Where the proof keeps what goes into a graph's input or comes out of an output."""
-    return f"proof/{name}.npy"
-
-
-def fragment_entry(name: str) -> str:
-    """Where it keeps what the video fragment gives for an input."""
-    return "proof/fragment.npy" if name == INPUT_NAME else f"proof/fragment_{name}.npy"
-
-
-_INPUTS = tuple(name for names in INPUT_NAMES.values() for name in names)
-_MIB = 1 << 20
-_NPY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00(..)\{'descr': '([|<][a-z]\d)', 'fortran_order': False, "
-    rb"'shape': \(([\d, ]{,80})\), \} *\n",
-    re.DOTALL,
-)
-"""All that NumPy writes of a plain array (numpy.lib.format, version 1.0)."""
-_NPY_PREFIX, _NPY_LENGTH_END = 1024, 10
-LIMITS: Mapping[str, int] = {
-    MANIFEST: _MIB,
-    SIGNATURE: SIGNATURE_BYTES,
-    "fp32.onnx": 512 * _MIB,
-    "fp16.onnx": 256 * _MIB,
-    "int8.onnx": 256 * _MIB,
-    **{array_entry(name): 128 * _MIB for name in _INPUTS},
-    FRAGMENT: 16 * _MIB,
-    **{fragment_entry(name): 128 * _MIB for name in _INPUTS},
-    **{array_entry(name): 64 * _MIB for name in OUTPUT_NAMES},
-    PARITY: _MIB,
-}
-"""Every entry a bundle may have, and how many bytes of it at most."""
+from catseye.runtime.signing import check_signature, sign
 
 _REQUIRED = (MANIFEST, SIGNATURE, "fp32.onnx", FRAGMENT, PARITY)
 _BY_MANIFEST = frozenset(name for name in LIMITS if name.endswith((".onnx", ".npy")))
 """Entries that are there exactly where the manifest says so."""
-
-_REMEDY = "copy it again from where it was exported, or export again"
-
-
-MAX_BATCH = 64
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-
-class Colour(_Part):
-    """What the levels of planes mean, by ITU-R BT.601 or BT.709; ``full_range`` luma covers 0…255."""
-
-    matrix: ColorMatrix = "bt709"
-    full_range: bool = False
-
-
-class Network(_Part):
-    """The graph's input: ``batch`` frames of ``width`` × ``height`` pixels in the layout ``input``.
-
-    ``colour`` is what the graph takes ``nv12`` planes for, and None for ``rgb8``. ``fit`` says how a camera's
-    frame is brought to that size, which is how the network saw its training's.
-    """
-
-    width: int = Field(gt=0, le=8192)
-    height: int = Field(gt=0, le=8192)
-    batch: int = Field(gt=0, le=MAX_BATCH)
-    input: InputLayout = "rgb8"
-    colour: Colour | None = None
-    fit: Fit = "centre"
-
-    @model_validator(mode="after")
-    def _colour_is_of_planes(self) -> Self:
-        if (self.input == "nv12") != (self.colour is not None):
-            raise ValueError("nv12 planes have a colour, rgb8 has none")
-        return self
-
-    def inputs(self) -> tuple[Value, ...]:
-        """The graph's inputs, in order."""
-        n, h, w = self.batch, self.height, self.width
-        shapes: dict[InputLayout, tuple[tuple[int, ...], ...]] = {
-            "rgb8": ((n, h, w, 3),),
-            "nv12": ((n, h, w), (n, h // 2, w // 2, 2)),
-        }
-        named = zip(INPUT_NAMES[self.input], shapes[self.input], strict=True)
-        return tuple(Value(name, "uint8", shape) for name, shape in named)
-
-    def letterbox(self, source_width: int, source_height: int) -> Letterbox:
-        """How a frame of this size lies in the network's."""
-        return letterbox(source_width, source_height, self.width, self.height, self.fit)
-
-
-class DepthOutput(_Part):
-    """What the depth output means.
-
-    A camera's own depth is ``depth · fx / canonical_focal_px`` with fx in network pixels: metres where
-    ``metric``, else an arbitrary unit.
-    """
-
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
-    canonical_focal_px: float = Field(gt=0)
-    metric: bool
-
-
-class Entry(_Part):
-    """Identity of an entry's content."""
-
-    sha256: str
-    size: int = Field(ge=0)
-
-
-class Provenance(_Part):
-    """Where the weights come from.
-
-    ``encoder`` names what was trained; a wrapped detector's file has the SHA-256 ``wrapped_sha256``, and
-    ``decoder`` says how its outputs were read.
-    """
-
-    encoder: str
-    decoder: str = ""
-    wrapped_sha256: str = ""
-    dataset_fingerprint: str = ""
-    code_version: str = ""
-    metrics: dict[str, float] = Field(default_factory=dict)
-
-
-class Tolerances(_Part):
-    """How far a replay of the proof may be from the golden outputs.
-
-    Args:
-        relative: largest difference of an output, as a share of the golden output's largest magnitude.
-        score_gap: detections whose score is within this of the last one's may be swapped for others.
-        frame_mean, frame_max: mean and largest difference of decoded network frames, in levels of 0…255.
-    """
-
-    relative: float = Field(default=1e-3, gt=0)
-    score_gap: float = Field(default=1e-3, gt=0)
-    frame_mean: float = Field(default=0.5, gt=0)
-    frame_max: float = Field(default=8.0, gt=0)
-
-
-class Agreement(_Part):
-    """How far a replay of a graph of lower precision may be from the golden outputs, which are the trained
-    network's; see ``agreement.Disagreement`` for the figures.
-
-    Measured at export, with a margin for engines that round otherwise. The defaults are the most that a proof
-    may allow and still tell a broken engine.
-    """
-
-    detections: float = Field(default=0.4, ge=0)
-    boxes: float = Field(default=0.25, ge=0)
-    scores: float = Field(default=0.15, ge=0)
-    embeddings: float = Field(default=0.25, ge=0)
-    depth: float = Field(default=0.25, ge=0)
-
-
-class Verdict(_Part):
-    """Whether a precision is fit for its task, and why."""
-
-    accepted: bool
-    reason: str
-    figures: dict[str, float] = Field(default_factory=dict)
-
-
-class Manifest(Contract):
-    """The contract ``manifest.json``.
-
-    Args:
-        name: of the network, for people.
-        created: UTC time of the export, ISO 8601.
-        classes: names in the order of the class indices.
-        network: the graph's input.
-        top_k: detections a frame, free ones with score 0.
-        embedding_dim: length of a detection's embedding, or None for a network without that output.
-        depth_shape: (height, width) of the depth output, or None for a network without it.
-        depth: what depth means, or None where none was learned, be the output there or not.
-        cues: to a distance that the bundle can use, see ``Ranger``: depth where it was learned, the ground
-            where a calibration gives the camera's height, size for the classes whose size is known.
-        sizes: of classes, where other than those of ``known_sizes``.
-        nms_iou: a detection that overlaps a better one of its class by more than this IoU is the same object
-            again, and whoever uses the outputs drops it; None for a network that gives each object once.
-        score_threshold: score from which a detection is worth showing.
-        precisions: graphs in the bundle; float32 is always one.
-        agreements: how exact a replay of each lower precision must be.
-        verdicts: on each precision that was asked for, in the bundle or left out.
-        cpu_precision: what an engine on the CPU takes where nothing else is asked for.
-        proof_frames: golden inputs. Where they are no multiple of the batch, the last one fills it up.
-        fragment_frames: frames of the proof's video.
-        tolerances: how exact a replay of the float32 graph must be.
-        provenance: where the weights come from.
-        entries: every entry but the manifest and its signature.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-    VERSION: ClassVar[str] = "3.0"
-    REMEDY: ClassVar[str] = "export again with this version"
-
-    name: str
-    created: str
-    classes: tuple[str, ...] = Field(min_length=1)
-    network: Network
-    top_k: int = Field(gt=0)
-    embedding_dim: int | None = Field(gt=0)
-    depth_shape: tuple[int, int] | None
-    depth: DepthOutput | None = None
-    cues: tuple[CueName, ...] = CUES
-    sizes: dict[str, tuple[Shape, ...]] = Field(default_factory=dict)
-    nms_iou: float | None = Field(default=None, gt=0, lt=1)
-    score_threshold: float = Field(default=0.3, ge=0, le=1)
-    precisions: tuple[Precision, ...] = ("fp32",)
-    agreements: dict[Precision, Agreement] = Field(default_factory=dict)
-    verdicts: dict[Precision, Verdict] = Field(default_factory=dict)
-    cpu_precision: Precision = "fp32"
-    proof_frames: int = Field(gt=0)
-    fragment_frames: int = Field(gt=0)
-    tolerances: Tolerances = Tolerances()
-    provenance: Provenance
-    entries: dict[str, Entry] = Field(default_factory=dict)
-
-    def written_version(self) -> str:
-        """Major 3 only where a reader of major 2 would go wrong: it knows RGB frames and whole batches. Major
-        2 likewise: major 1 wants every output, fits every frame into the middle and drops no doubles. What is
-        told of lower precisions is a minor matter: older readers run the float32 graph, which is always
-        there."""
-        if self.network.input != "rgb8" or self.proof_frames % self.network.batch:
-            return self.VERSION
-        plain = self.nms_iou is None and self.network.fit == "centre"
-        complete = self.embedding_dim is not None and self.depth_shape is not None
-        return "1.2" if plain and complete else "2.1"
-
-    def agreement(self, precision: Precision) -> Agreement:
-        """How exact a replay of a lower precision must be."""
-        return self.agreements.get(precision, Agreement())
-
-    def shapes(self) -> list[Shapes]:
-        """What is known of the size of each class, by class index."""
-        return [self.sizes.get(name, shapes_of(name)) for name in self.classes]
-
-    def arrays(self) -> dict[str, Value]:
-        """The proof's entries in .npy format: what each must be."""
-        inputs, outputs = self.interface()
-        held = {array_entry(value.name): (value, self.proof_frames) for value in (*inputs, *outputs)}
-        held |= {fragment_entry(value.name): (value, self.fragment_frames) for value in inputs}
-        return {
-            entry: Value(value.name, value.dtype, (count, *value.shape[1:]))
-            for entry, (value, count) in held.items()
-        }
-
-    def interface(self) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-        """The graph's inputs and its outputs, in order."""
-        batch = self.network.batch
-        shapes: dict[str, tuple[int, ...]] = {
-            "boxes": (batch, self.top_k, 4),
-            "scores": (batch, self.top_k),
-            "classes": (batch, self.top_k),
-        }
-        if self.embedding_dim is not None:
-            shapes["embeddings"] = (batch, self.top_k, self.embedding_dim)
-        if self.depth_shape is not None:
-            shapes["depth"] = (batch, *self.depth_shape)
-        return self.network.inputs(), tuple(
-            Value(name, "int32" if name == "classes" else "float32", shape) for name, shape in shapes.items()
-        )
 
 
 @dataclass(frozen=True)
@@ -369,12 +96,12 @@ def open_bundle(path: str | Path) -> Bundle:
     entries = read_archive(path, limits=LIMITS)
     for name in _REQUIRED:
         if name not in entries:
-            raise InputError(path, f"lacks {name}", _REMEDY)
+            raise InputError(path, f"lacks {name}", REMEDY)
     key = check_signature(bytes(entries[MANIFEST]), bytes(entries[SIGNATURE]), subject=path)
     manifest = Manifest.parse(bytes(entries[MANIFEST]), subject=f"{path}: {MANIFEST}")
     _check_entries(path, manifest, entries)
     if "fp32" not in manifest.precisions or manifest.cpu_precision not in manifest.precisions:
-        raise InputError(path, "names precisions that it has not", _REMEDY)
+        raise InputError(path, "names precisions that it has not", REMEDY)
     for precision in manifest.precisions:
         _check_graph(path, manifest, f"{precision}.onnx", entries)
     for name, value in manifest.arrays().items():
@@ -383,33 +110,6 @@ def open_bundle(path: str | Path) -> Bundle:
     for piece in canonical(entries.items()):
         whole.update(piece)
     return Bundle(path, manifest, key, whole.hexdigest(), entries)
-
-
-def dump_array(array: NDArray[Any]) -> bytes:
-    """An array in NumPy's .npy format."""
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-    return stream.getvalue()
-
-
-def parse_array(
-    content: bytes | memoryview, *, dtype: DTypeLike, shape: tuple[int, ...], subject: str
-) -> NDArray[Any]:
-    """Read what ``dump_array`` wrote. The header must be the expected one; it is never obeyed.
-
-    Raises:
-        InputError: type, shape or size is another.
-    """
-    header = _NPY_HEADER.match(content[:_NPY_PREFIX])
-    if header is None or int.from_bytes(header[1], "little") != header.end() - _NPY_LENGTH_END:
-        raise InputError(subject, "is no array", _REMEDY)
-    payload = content[header.end() :]
-    found_shape = tuple(int(size) for size in header[3].decode().split(",") if size.strip())
-    expected = np.dtype(dtype)
-    found = (found_shape, header[2].decode(), len(payload))
-    if found != (shape, expected.str, math.prod(shape) * expected.itemsize):
-        raise InputError(subject, f"is no {expected} array of shape {shape}", _REMEDY)
-    return np.frombuffer(payload, dtype=dtype).reshape(shape)
 
 
 def _parse_entry(path: Path, name: str, content: bytes | memoryview, value: Value) -> NDArray[Any]:
@@ -421,16 +121,16 @@ def _check_entries(path: Path, manifest: Manifest, entries: Mapping[str, memoryv
     graphs = {f"{precision}.onnx" for precision in manifest.precisions}
     proof = set(manifest.arrays())
     for name in sorted(proof - named):
-        raise InputError(path, f"lacks {name}", _REMEDY)
+        raise InputError(path, f"lacks {name}", REMEDY)
     if named != set(manifest.entries) or named & _BY_MANIFEST != graphs | proof:
-        raise InputError(path, "does not hold the entries that its manifest names", _REMEDY)
+        raise InputError(path, "does not hold the entries that its manifest names", REMEDY)
     for name, entry in manifest.entries.items():
         content = entries[name]
         if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise InputError(path, f"was altered: {name} is not what was signed", _REMEDY)
+            raise InputError(path, f"was altered: {name} is not what was signed", REMEDY)
 
 
 def _check_graph(path: Path, manifest: Manifest, name: str, entries: Mapping[str, memoryview]) -> None:
     summary = check_model(entries[name], subject=f"{path}: {name}")
     if (summary.inputs, summary.outputs) != manifest.interface():
-        raise InputError(f"{path}: {name}", "has other inputs or outputs than the manifest says", _REMEDY)
+        raise InputError(f"{path}: {name}", "has other inputs or outputs than the manifest says", REMEDY)

@@ -14,8 +14,8 @@ from catseye.capture.geometry import (
     rgb_to_network,
     rgb_to_nv12,
 )
-from catseye.runtime.bundle import Network
 from catseye.runtime.engines.base import INPUT_NAME, INPUT_NAMES, Inputs
+from catseye.runtime.manifest import Network
 
 
 def network_input(planes: Planes, network: Network) -> Inputs:

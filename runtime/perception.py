@@ -14,9 +14,9 @@ from catseye.capture.calibration import Calibration
 from catseye.capture.geometry import Letterbox
 from catseye.capture.sources import Frame
 from catseye.errors import InputError
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.distance import Ranger
 from catseye.runtime.engines.base import Engine, EngineOutput, Inputs, OverlappingEngine
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.network_input import filled, network_input, stacked
 from catseye.runtime.results import FrameResult
 from catseye.runtime.sources.base import SourceFrame

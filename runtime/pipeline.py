@@ -20,9 +20,9 @@ from types import MappingProxyType
 from catseye.capture.calibration import Calibration
 from catseye.capture.sources import Frame, VideoFile
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine, EngineOutput
 from catseye.runtime.intake import Intake
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.perception import Prepared, inferred
 from catseye.runtime.results import FrameResult
 from catseye.runtime.sources.base import Source

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catseye.capture.sources import VideoFile
-from catseye.runtime.bundle import Network, Tolerances
 from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
+from catseye.runtime.manifest import Network, Tolerances
 from catseye.runtime.network_input import frame_count, in_batches, network_input
 
 _MEASURED = frozenset({"boxes", "scores", "embeddings", "depth"})

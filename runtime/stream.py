@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from catseye.capture.calibration import Calibration
 from catseye.errors import CatseyeError, InputError
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import EngineOutput
 from catseye.runtime.intake import Intake
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.perception import Perception, Prepared, prepare
 from catseye.runtime.results import FrameResult
 from catseye.runtime.sources.base import Source, SourceFrame

@@ -10,7 +10,8 @@ import numpy as np
 
 from catseye.progress import Progress, silent
 from catseye.runtime.agreement import compare_coarsely
-from catseye.runtime.bundle import FRAGMENT, Bundle, array_entry, fragment_entry, open_bundle
+from catseye.runtime.bundle import Bundle, open_bundle
+from catseye.runtime.bundle_entries import FRAGMENT, array_entry, fragment_entry
 from catseye.runtime.engines.base import Engine, EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.network_input import in_batches, stacked

@@ -26,9 +26,10 @@ import numpy as np
 
 from catseye.capture.sources import VideoFile
 from catseye.runtime.association import iou
-from catseye.runtime.bundle import Network, open_bundle
+from catseye.runtime.bundle import open_bundle
 from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.manifest import Network
 from catseye.runtime.network_input import network_input, stacked
 from catseye.runtime.proof import Check, compare_outputs, replay
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from catseye.runtime.bundle import DepthOutput, Manifest, Network, Provenance
 from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.manifest import DepthOutput, Manifest, Network, Provenance
 
 SLOTS, DEPTH = 20, 12.0
 

@@ -175,7 +175,7 @@ def _tiny_fragment(path: Path) -> tuple[bytes, Any]:
     import numpy as np
 
     from catseye.capture.writer import VideoWriter
-    from catseye.runtime.bundle import Network
+    from catseye.runtime.manifest import Network
     from catseye.runtime.network_input import stacked
     from catseye.runtime.proof import decode_fragment
 

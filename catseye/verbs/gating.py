@@ -14,7 +14,7 @@ from catseye.errors import UsageError
 
 if TYPE_CHECKING:
     from catseye.export.held_out import HeldOut
-    from catseye.runtime.bundle import Verdict
+    from catseye.runtime.manifest import Verdict
     from catseye.runtime.precision import Precision
 
 Precisions = Annotated[

@@ -16,8 +16,8 @@ from catseye.export.wrapping.class_map import ClassMap
 from catseye.export.wrapping.heads import ByLabel, Candidates, decode
 from catseye.export.wrapping.layouts import Decoder, Layout, Port
 from catseye.export.wrapping.original import Original
-from catseye.runtime.bundle import Colour, Network
 from catseye.runtime.engines.base import INPUT_NAME, INPUT_NAMES
+from catseye.runtime.manifest import Colour, Network
 
 OUTPUTS = ("boxes", "scores", "classes")
 DENSE_OUTPUTS = ("dense_boxes", "dense_scores")

@@ -20,8 +20,8 @@ from catseye.export.wrapping.layouts import Decoder, layout_of
 from catseye.export.wrapping.original import Original
 from catseye.export.wrapping.reference import golden_of, run_original
 from catseye.runtime.association import iou
-from catseye.runtime.bundle import Tolerances
 from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.manifest import Tolerances
 from catseye.runtime.proof import Check, compare_outputs
 from catseye.runtime.suppression import chosen
 

@@ -31,17 +31,11 @@ from catseye.export.wrapping.original import Original, at_size, read_original
 from catseye.export.wrapping.reference import Found, golden_of, run_original
 from catseye.export.wrapping.reshaping_proof import prove_reshaped
 from catseye.progress import Progress, silent
-from catseye.runtime.bundle import (
-    Bundle,
-    Colour,
-    Manifest,
-    Network,
-    Provenance,
-    Tolerances,
-)
+from catseye.runtime.bundle import Bundle
 from catseye.runtime.distance import CUES
 from catseye.runtime.engines.base import EngineOutput, InputLayout, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine, make_session, run_session
+from catseye.runtime.manifest import Colour, Manifest, Network, Provenance, Tolerances
 from catseye.runtime.network_input import first_frames, frame_count, in_batches
 from catseye.runtime.proof import Check, above_cut, compare_outputs, replay
 from catseye.version import __version__

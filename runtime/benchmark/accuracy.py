@@ -14,8 +14,8 @@ from catseye.errors import InputError
 from catseye.picture_files import read_rgb
 from catseye.progress import Progress, silent
 from catseye.runtime.benchmark.average_precision import IOUS, Found, Truth, average_precision
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.network_input import filled, picture_input, stacked
 from catseye.runtime.suppression import chosen
 

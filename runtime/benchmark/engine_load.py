@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from catseye.runtime.benchmark.scenarios import Serve
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine, Inputs, OverlappingEngine
+from catseye.runtime.manifest import Manifest
 
 _BATCHES = 8
 

@@ -26,10 +26,11 @@ from catseye.runtime.benchmark.scenario_runs import Plan, Run, run_engine, run_f
 from catseye.runtime.benchmark.scenarios import MULTI_STREAM_SAMPLES, Arrivals, Budget, WallClock
 from catseye.runtime.benchmark.streams import stream_limits
 from catseye.runtime.benchmark.trtexec import read_trtexec
-from catseye.runtime.bundle import Bundle, Manifest, open_bundle
+from catseye.runtime.bundle import Bundle, open_bundle
 from catseye.runtime.engines.base import Engine
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.fingerprint import Fingerprint
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.plan_options import PlanOptions
 from catseye.runtime.precision import PRECISIONS
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from catseye.capture.sources import Frame, VideoFile
 from catseye.runtime.benchmark.scenarios import Clock, Serve, Timeline
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.perception import Perception, grouped, infer, prepare
 from catseye.runtime.pipeline import track_video
 from catseye.runtime.results import FrameResult, line_of

@@ -22,8 +22,8 @@ from catseye.runtime.benchmark.scenarios import (
     offline,
     open_loop,
 )
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine
+from catseye.runtime.manifest import Manifest
 
 SERVER_SHARE = 0.6
 """Rate at which queries arrive in Server, as a share of what SingleStream has answered: busy, not overrun."""

@@ -10,8 +10,8 @@ from catseye.progress import Progress, silent
 from catseye.runtime.benchmark.distribution import Distribution
 from catseye.runtime.benchmark.live_replay import LiveReplay, frame_rate
 from catseye.runtime.benchmark.report import StreamLimits, StreamTrial
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import Engine
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.pipeline import track_streams
 from catseye.runtime.results import FrameResult, line_of
 

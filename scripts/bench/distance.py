@@ -49,8 +49,8 @@ from catseye.capture.rendering.vehicles import CLASSES
 from catseye.console import print_table, progress_bars
 from catseye.pretrain.checkpoint import INFO_FILE, CheckpointInfo
 from catseye.progress import Progress
-from catseye.runtime.bundle import DepthOutput
 from catseye.runtime.distance import CUES, CueName, Ranger
+from catseye.runtime.manifest import DepthOutput
 from catseye.runtime.ranging.depth_map import depth_at
 from catseye.runtime.ranging.errors import ERRORS, BoxErrors, CueErrors
 from catseye.runtime.ranging.known_sizes import shapes_of

@@ -18,8 +18,8 @@ from catseye.capture.sources import VideoFile
 from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.probes import load_pretext
 from catseye.pretrain.tasks.depth import Depth, canonical_depth
-from catseye.runtime.bundle import DepthOutput
 from catseye.runtime.distance import CueName, Ranger
+from catseye.runtime.manifest import DepthOutput
 from catseye.runtime.ranging.errors import ERRORS, BoxErrors, CueErrors
 from catseye.runtime.ranging.known_sizes import Shapes
 

@@ -39,8 +39,8 @@ from catseye.pretrain import PRESETS, FinetuneConfig
 from catseye.pretrain.detector import Detector, load_detector
 from catseye.pretrain.encoder import Encoder
 from catseye.runtime.benchmark import render
-from catseye.runtime.bundle import Colour, Network
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import Colour, Network
 from catseye.runtime.network_input import network_input, stacked
 
 BOUNDS = {"rgb8": 1.0, "nv12": 0.8, "nv12, converted": 1.5}

@@ -33,8 +33,8 @@ from onnx import TensorProto, helper
 
 from catseye.capture.geometry import Planes
 from catseye.capture.sources import Frame
-from catseye.runtime.bundle import DepthOutput, Manifest, Network, Provenance
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import DepthOutput, Manifest, Network, Provenance
 from catseye.runtime.pipeline import track_streams
 from catseye.runtime.results import FrameResult
 from catseye.runtime.sources.base import SourceFrame

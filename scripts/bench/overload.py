@@ -42,8 +42,8 @@ from av.video.stream import VideoStream
 from http_camera import RATE, HttpCamera
 
 from catseye.capture.sources import Frame
-from catseye.runtime.bundle import Manifest, Network, Provenance
 from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.manifest import Manifest, Network, Provenance
 from catseye.runtime.pipeline import track_streams
 from catseye.runtime.record_log import RecordLog
 from catseye.runtime.results import FrameResult

@@ -34,9 +34,9 @@ from catseye.export.onnx_export import export_onnx
 from catseye.pretrain import PRESETS, FinetuneConfig
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
-from catseye.runtime.bundle import Network
 from catseye.runtime.engines.base import INPUT_NAME
 from catseye.runtime.engines.onnxruntime import make_session
+from catseye.runtime.manifest import Network
 
 GIGAFLOPS_BOUND, LATENCY_BOUND = 1.1 * 1.08, 1.0
 PEER = "YOLOX-Nano"

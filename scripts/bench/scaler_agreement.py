@@ -31,8 +31,9 @@ from numpy.typing import NDArray
 from catseye.capture.geometry import Planes, resize_planes
 from catseye.capture.sources import VideoFile
 from catseye.runtime.association import iou
-from catseye.runtime.bundle import Network, open_bundle
+from catseye.runtime.bundle import open_bundle
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.manifest import Network
 from catseye.runtime.network_input import network_input, stacked
 from catseye.runtime.sources.gstreamer_connection import Connection
 from catseye.runtime.sources.gstreamer_description import Hardware, describe

@@ -31,7 +31,8 @@ from catseye.export.precisions import Ranges, convert
 from catseye.pretrain.pseudo_tracks import PseudoTracks
 from catseye.progress import Progress
 from catseye.runtime import open_bundle
-from catseye.runtime.bundle import Bundle, Manifest
+from catseye.runtime.bundle import Bundle
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.network_input import pictures_input
 from catseye.runtime.precision import PRECISIONS, Precision
 

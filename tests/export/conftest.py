@@ -20,9 +20,10 @@ from catseye.picture_files import read_rgb, write_rgb
 from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
-from catseye.runtime.bundle import Bundle, Colour, Network
+from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.base import INPUT_NAME
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.manifest import Colour, Network
 
 WIDTH, HEIGHT = 96, 64
 NETWORK = Network(width=WIDTH, height=HEIGHT, batch=1)

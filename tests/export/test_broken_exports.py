@@ -27,8 +27,9 @@ from catseye.export.onnx_files import only_outputs
 from catseye.export.parity import prove_parity, reference_outputs
 from catseye.pretrain.detector import Detector
 from catseye.runtime import network_input
-from catseye.runtime.bundle import Bundle, Network, Tolerances
+from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.base import OUTPUT_NAMES
+from catseye.runtime.manifest import Network, Tolerances
 from catseye.runtime.network_input import frame_count
 from catseye.runtime.verification import golden_inputs, verify
 

@@ -24,7 +24,9 @@ from catseye.pretrain.checkpoint import INFO_FILE, MODEL_FILE, CheckpointInfo, s
 from catseye.pretrain.colour_shares import COLOURS
 from catseye.pretrain.detector import Detector
 from catseye.pretrain.encoder import Encoder
-from catseye.runtime.bundle import PARITY, Bundle, Network, Tolerances
+from catseye.runtime.bundle import Bundle
+from catseye.runtime.bundle_entries import PARITY
+from catseye.runtime.manifest import Network, Tolerances
 from catseye.runtime.verification import golden_inputs as proof_inputs
 from catseye.runtime.verification import golden_outputs, verify
 

@@ -12,7 +12,8 @@ from catseye.export.graph import DeployedGraph
 from catseye.export.onnx_export import export_onnx
 from catseye.pretrain.detector import DenseOutputs, Detector
 from catseye.runtime.build import compile_ahead_of_time
-from catseye.runtime.bundle import Bundle, Colour, Network
+from catseye.runtime.bundle import Bundle
+from catseye.runtime.manifest import Colour, Network
 from catseye.runtime.plan import AHEAD_OF_TIME, build_plan
 
 from .conftest import HEIGHT, NV12_COLOUR, WIDTH

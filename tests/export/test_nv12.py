@@ -24,8 +24,10 @@ from catseye.export.onnx_export import ExportedGraph
 from catseye.export.parity import prove_parity, reference_outputs
 from catseye.pretrain.detector import Detector
 from catseye.runtime import network_input as at_runtime
-from catseye.runtime.bundle import PARITY, Bundle, Colour, Tolerances, open_bundle
+from catseye.runtime.bundle import Bundle, open_bundle
+from catseye.runtime.bundle_entries import PARITY
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import Colour, Tolerances
 from catseye.runtime.network_input import network_input, stacked
 from catseye.runtime.proof import compare_outputs, decode_fragment, replay
 from catseye.runtime.verification import golden_inputs, golden_outputs, verify
@@ -182,6 +184,6 @@ def test_a_picture_goes_in_as_planes(exported_nv12: Bundle, exported: Bundle) ->
 def test_readers_that_know_rgb_alone_refuse_it(
     exported_nv12: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catseye.runtime.bundle.Manifest.VERSION", "2.0")
+    monkeypatch.setattr("catseye.runtime.manifest.Manifest.VERSION", "2.0")
     with pytest.raises(CatseyeError, match=r"schema version 3\.0, newer than 2\.0"):
         open_bundle(exported_nv12.path)

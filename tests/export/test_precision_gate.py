@@ -27,9 +27,10 @@ from catseye.export.precisions import Ranges
 from catseye.export.quantise import quantisable_layers, quantise
 from catseye.export.task_figures import TaskFigures
 from catseye.pretrain.detector import Detector
-from catseye.runtime.bundle import Bundle, Verdict
+from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.base import INPUT_NAME, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import Verdict
 from catseye.runtime.verification import golden_inputs, golden_outputs
 
 LOOSE = Budget(ap_points=12, abs_rel=0.1, rank1_points=100)

@@ -17,7 +17,8 @@ from catseye.export.onnx_export import ExportedGraph
 from catseye.export.precisions import Ranges, convert, measured, require_precisions
 from catseye.export.quantise import quantisable_layers, quantised_tensors
 from catseye.export.sensitivity import layer_sensitivity
-from catseye.runtime.bundle import PARITY, Bundle
+from catseye.runtime.bundle import Bundle
+from catseye.runtime.bundle_entries import PARITY
 from catseye.runtime.engines.base import INPUT_NAME, EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine

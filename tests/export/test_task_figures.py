@@ -13,9 +13,10 @@ from catseye.capture.geometry import Letterbox, letterbox
 from catseye.errors import InputError, UsageError
 from catseye.export.held_out import HeldOut, HeldOutFrames, read_held_out
 from catseye.export.task_figures import TaskFigures, task_figures, watch
-from catseye.runtime.bundle import Bundle, Manifest, Network
+from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.base import INPUT_NAME, EngineOutput, Inputs
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.manifest import Manifest, Network
 from catseye.runtime.network_input import frame_count
 
 K, E = 20, 32

@@ -14,7 +14,7 @@ import pytest
 from bright_engine import DEPTH, SLOTS, BrightEngine, make_manifest
 
 from catseye.capture.writer import VideoWriter
-from catseye.runtime.bundle import Manifest
+from catseye.runtime.manifest import Manifest
 
 PATIENCE_S = 20.0
 FILM_FRAMES = 10

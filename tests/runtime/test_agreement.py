@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from catseye.runtime.agreement import compare_coarsely
-from catseye.runtime.bundle import Agreement
 from catseye.runtime.engines.base import EngineOutput
+from catseye.runtime.manifest import Agreement
 
 LIMITS = Agreement(detections=0.1, boxes=0.05, scores=0.05, embeddings=0.05, depth=0.05)
 

@@ -22,8 +22,9 @@ from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.runtime import build as building
 from catseye.runtime import plan_serving, run, verify
 from catseye.runtime.build import build
-from catseye.runtime.bundle import Bundle, Verdict, open_bundle, write_bundle
+from catseye.runtime.bundle import Bundle, open_bundle, write_bundle
 from catseye.runtime.engines.load import load_engine
+from catseye.runtime.manifest import Verdict
 from catseye.runtime.plan_cache import PlanCache
 from catseye.runtime.plan_options import PlanOptions
 from catseye.runtime.plan_serving import build_arguments, serve_plan

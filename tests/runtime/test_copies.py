@@ -12,8 +12,8 @@ from av.video.plane import VideoPlane
 
 from catseye.capture.sources import Frame, VideoFile
 from catseye.runtime import perception
-from catseye.runtime.bundle import Manifest, Network
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import Manifest, Network
 from catseye.runtime.sources.files import from_file
 
 

@@ -8,8 +8,8 @@ from standing_boxes import BOX, ERRORS, MOUNT, K, standing
 
 from catseye.capture.calibration import Calibration
 from catseye.capture.lens import distorted
-from catseye.runtime.bundle import DepthOutput
 from catseye.runtime.distance import Ranger
+from catseye.runtime.manifest import DepthOutput
 from catseye.runtime.ranging.known_sizes import Shape
 
 CAR = (Shape(height_m=1.5, spread=0.1, aspect=1.2, aspect_spread=0.3),)

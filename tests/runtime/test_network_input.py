@@ -11,8 +11,8 @@ from av.video.frame import VideoFrame
 
 from catseye.capture.geometry import Planes, planes_to_rgb
 from catseye.capture.sources import to_frame
-from catseye.runtime.bundle import Colour, Network
 from catseye.runtime.engines.base import Inputs
+from catseye.runtime.manifest import Colour, Network
 from catseye.runtime.network_input import filled, in_batches, network_input, picture_input, stacked
 
 RGB8 = Network(width=48, height=32, batch=1)

@@ -19,8 +19,9 @@ from catseye.capture.sources import Frame, VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.errors import InputError, UsageError
 from catseye.runtime import run, video_run
-from catseye.runtime.bundle import Manifest, open_bundle
+from catseye.runtime.bundle import open_bundle
 from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.pipeline import track_video
 from catseye.runtime.results import SCHEMA_FILE, FrameResult
 from catseye.runtime.stream_summary import StreamSummary

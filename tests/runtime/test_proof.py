@@ -11,9 +11,10 @@ import pytest
 
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.runtime import engines
-from catseye.runtime.bundle import Tolerances, open_bundle
+from catseye.runtime.bundle import open_bundle
 from catseye.runtime.engines.base import EngineOutput, Inputs
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.manifest import Tolerances
 from catseye.runtime.network_input import stacked
 from catseye.runtime.proof import compare_frames, compare_outputs, decode_fragment, replay
 from catseye.runtime.verification import golden_inputs, golden_outputs, verify

@@ -17,8 +17,8 @@ import pytest
 from catseye.capture.sources import VideoFile
 from catseye.errors import InputError
 from catseye.runtime import perception, stream
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.network_input import stacked
 from catseye.runtime.pipeline import track_streams, track_video
 from catseye.runtime.results import FrameResult

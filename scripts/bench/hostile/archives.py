@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from catseye.runtime.archive import canonical
-from catseye.runtime.bundle import MANIFEST, SIGNATURE
+from catseye.runtime.bundle_entries import MANIFEST, SIGNATURE
 from catseye.runtime.signing import sign
 from hostile.sound_bundle import GRAPH, Entries, archive
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from catseye.runtime.bundle import Manifest, array_entry, fragment_entry
+from catseye.runtime.bundle_entries import array_entry, fragment_entry
 from catseye.runtime.engines.base import INPUT_NAME
+from catseye.runtime.manifest import Manifest
 from hostile.archives import zipped
 from hostile.sound_bundle import GRAPH, Entries
 

@@ -11,18 +11,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from catseye.runtime.archive import canonical
-from catseye.runtime.bundle import (
-    FRAGMENT,
-    LIMITS,
-    MANIFEST,
-    PARITY,
-    SIGNATURE,
-    Entry,
-    Manifest,
-    Network,
-    Provenance,
-    dump_array,
-)
+from catseye.runtime.bundle_entries import FRAGMENT, LIMITS, MANIFEST, PARITY, SIGNATURE
+from catseye.runtime.manifest import Entry, Manifest, Network, Provenance
+from catseye.runtime.npy import dump_array
 from catseye.runtime.signing import sign
 
 Entries = dict[str, bytes]

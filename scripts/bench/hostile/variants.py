@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from catseye.runtime.bundle import MANIFEST, SIGNATURE, array_entry
+from catseye.runtime.bundle_entries import MANIFEST, SIGNATURE, array_entry
 from catseye.runtime.engines.base import INPUT_NAME
 from hostile.archives import spoilt_archives, spoilt_signatures
 from hostile.documents import spoilt_arrays, spoilt_manifests

@@ -23,8 +23,9 @@ from catseye.export.wrapping.layouts import DECODERS, Decoder, layout_of
 from catseye.export.wrapping.original import read_original
 from catseye.export.wrapping.reference import golden_of, run_original
 from catseye.export.wrapping.wrapped_bundle import prove_wrapped
-from catseye.runtime.bundle import PARITY, Network, Tolerances
+from catseye.runtime.bundle_entries import PARITY
 from catseye.runtime.engines.base import INPUT_NAME
+from catseye.runtime.manifest import Network, Tolerances
 from catseye.runtime.pipeline import track_video
 from catseye.runtime.verification import golden_inputs, verify
 

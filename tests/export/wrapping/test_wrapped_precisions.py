@@ -23,8 +23,9 @@ from catseye.export.golden import golden_inputs
 from catseye.export.held_out import HeldOut
 from catseye.export.wrapping import composition
 from catseye.picture_files import write_rgb
-from catseye.runtime.bundle import Bundle, Colour, Network
+from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.base import INPUT_NAME
+from catseye.runtime.manifest import Colour, Network
 from catseye.runtime.plan import build_plan
 from catseye.runtime.precision import PRECISIONS
 from catseye.runtime.verification import verify

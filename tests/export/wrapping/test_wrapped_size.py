@@ -19,8 +19,10 @@ from catseye.export.wrapping import reshaping_rules, wrapped_bundle
 from catseye.export.wrapping.axes import Axis
 from catseye.export.wrapping.original import Original, at_size
 from catseye.picture_files import write_rgb
-from catseye.runtime.bundle import PARITY, Bundle, Network
+from catseye.runtime.bundle import Bundle
+from catseye.runtime.bundle_entries import PARITY
 from catseye.runtime.engines.base import INPUT_NAME
+from catseye.runtime.manifest import Network
 from catseye.runtime.verification import verify
 
 from .conftest import NAMES, convolutions

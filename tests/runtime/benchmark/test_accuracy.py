@@ -11,7 +11,7 @@ from bright_engine import BrightEngine
 
 from catseye.errors import InputError
 from catseye.runtime.benchmark.accuracy import measure_accuracy
-from catseye.runtime.bundle import Manifest
+from catseye.runtime.manifest import Manifest
 
 
 @pytest.fixture

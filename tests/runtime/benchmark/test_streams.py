@@ -13,8 +13,8 @@ from catseye.errors import InputError
 from catseye.runtime.benchmark import live_replay
 from catseye.runtime.benchmark.live_replay import LiveReplay, frame_rate
 from catseye.runtime.benchmark.streams import highest_rate, most_streams, run_trial
-from catseye.runtime.bundle import Manifest
 from catseye.runtime.engines.base import EngineOutput, Inputs
+from catseye.runtime.manifest import Manifest
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 6, 7, 16, 64, 99])

@@ -23,7 +23,7 @@ from catseye.capture.geometry import letterbox, planes_to_nv12, planes_to_rgb, r
 from catseye.capture.sources import Frame, VideoFile
 from catseye.capture.writer import VideoWriter
 from catseye.errors import CatseyeError, InputError
-from catseye.runtime.bundle import Manifest
+from catseye.runtime.manifest import Manifest
 from catseye.runtime.pipeline import track_streams
 from catseye.runtime.results import FrameResult
 from catseye.runtime.sources import gstreamer_library, opening
