@@ -80,7 +80,7 @@ def run(
         transport: what RTSP sends its packets over.
         engine: what executes the graph, see ``load_engine``.
         precision: which of the bundle's graphs, likewise.
-        threads: cores one call of the engine may use on the CPU; 0 takes all.
+        threads: cores the engine may use on the CPU; 0 takes all. Of files, two frames share them.
         plans: how TensorRT's plans are built and kept, see ``load_engine``.
         threshold: score from which a detection counts as sure of itself; None takes the bundle's.
         min_likeness: cosine of embeddings that a track seen again after a while must have; 0 does not look.
@@ -125,7 +125,16 @@ def run(
     interrupted: KeyboardInterrupt | None = None
     with ExitStack() as stack:
         runner = stack.enter_context(
-            closing(load_engine(opened, engine=engine, precision=precision, threads=threads, plans=plans))
+            closing(
+                load_engine(
+                    opened,
+                    engine=engine,
+                    precision=precision,
+                    threads=threads,
+                    plans=plans,
+                    overlap=not any(spec.live for spec in specs),
+                )
+            )
         )
         outputs = [*sinks]
         if broker is not None:

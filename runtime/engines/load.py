@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from catseye.errors import CatseyeError, UsageError
+from catseye.runtime.cores import usable_cores
 from catseye.runtime.engines.base import Engine
+from catseye.runtime.engines.overlapped import CALLS, OverlappedEngine
 from catseye.runtime.plan_options import PlanOptions
 from catseye.runtime.precision import PRECISIONS
 
@@ -31,6 +33,7 @@ def load_engine(
     precision: str = "auto",
     threads: int = 0,
     plans: PlanOptions | None = None,
+    overlap: bool = False,
 ) -> Engine:
     """Make a bundle's graph ready to run.
 
@@ -43,6 +46,8 @@ def load_engine(
             ``cpu_precision`` and with TensorRT the fastest that the gate accepted.
         threads: cores one call may use on the CPU; 0 takes all that this process may use.
         plans: how TensorRT's plans are built and kept, see ``serve_plan``.
+        overlap: whether on the CPU two calls may share the cores, see ``overlapped``: more frames a second,
+            and each of them later. On a GPU that is a matter of its own.
 
     Raises:
         UsageError: there is no such engine or precision, or ``threads`` is negative.
@@ -70,14 +75,18 @@ def load_engine(
     plans = plans or PlanOptions()
     if plans.dla is not None and engine != "auto":
         raise UsageError(f"dla is {plans.dla}: ONNX Runtime uses no such core, the engine tensorrt does")
-    return OnnxRuntimeEngine(
+    provider = _PROVIDERS.get(engine, "cpu")
+    cores = threads or usable_cores()
+    overlap = overlap and provider == "cpu" and cores >= CALLS
+    loaded = OnnxRuntimeEngine(
         bundle.graph(chosen),
         precision=chosen,
-        threads=threads,
-        provider=_PROVIDERS.get(engine, "cpu"),
+        threads=cores // CALLS if overlap else cores,
+        provider=provider,
         cache=plans.cache,
         workspace_mib=plans.workspace_mib,
     )
+    return OverlappedEngine(loaded) if overlap else loaded
 
 
 def _has_tensorrt() -> bool:
