@@ -74,38 +74,41 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     import numpy as np
 
-    from catseye.runtime import bundle as contract
+    from catseye.runtime.bundle import write_bundle
+    from catseye.runtime.bundle_entries import FRAGMENT, PARITY
     from catseye.runtime.engines.base import OUTPUT_NAMES
     from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+    from catseye.runtime.manifest import DepthOutput, Manifest, Network, Provenance
+    from catseye.runtime.npy import dump_array
     from catseye.runtime.proof import replay
 
     graph = _tiny_graph()
     inputs = {"frames": np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)}
     outputs = replay(OnnxRuntimeEngine(graph, threads=1), inputs, batch=1)
-    manifest = contract.Manifest(
+    manifest = Manifest(
         name="tiny",
         created="2026-01-01T00:00:00+00:00",
         classes=("car", "truck"),
-        network=contract.Network(width=96, height=64, batch=1),
+        network=Network(width=96, height=64, batch=1),
         top_k=8,
         embedding_dim=4,
         depth_shape=(16, 24),
-        depth=contract.DepthOutput(width=24, height=16, canonical_focal_px=96, metric=True),
+        depth=DepthOutput(width=24, height=16, canonical_focal_px=96, metric=True),
         proof_frames=2,
         fragment_frames=3,
-        provenance=contract.Provenance(encoder="none"),
+        provenance=Provenance(encoder="none"),
     )
     fragment, fragment_frames = _tiny_fragment(tmp_path_factory.mktemp("fragment") / "fragment.mp4")
     entries = {
         "fp32.onnx": graph,
-        "proof/frames.npy": contract.dump_array(inputs["frames"]),
-        contract.FRAGMENT: fragment,
-        "proof/fragment.npy": contract.dump_array(fragment_frames["frames"]),
-        contract.PARITY: b"{}",
-        **{f"proof/{name}.npy": contract.dump_array(getattr(outputs, name)) for name in OUTPUT_NAMES},
+        "proof/frames.npy": dump_array(inputs["frames"]),
+        FRAGMENT: fragment,
+        "proof/fragment.npy": dump_array(fragment_frames["frames"]),
+        PARITY: b"{}",
+        **{f"proof/{name}.npy": dump_array(getattr(outputs, name)) for name in OUTPUT_NAMES},
     }
     path = tmp_path_factory.mktemp("bundle") / "tiny.catseye"
-    contract.write_bundle(path, manifest, entries)
+    write_bundle(path, manifest, entries)
     return path
 
 

@@ -12,18 +12,19 @@ from command_line import Command
 
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.files import sha256_of
-from catseye.runtime import bundle as contract
+from catseye.runtime.bundle import Bundle, open_bundle, write_bundle
 from catseye.runtime.deployment import CURRENT, PREVIOUS, deploy, history, roll_back
+from catseye.runtime.npy import dump_array
 
 
-def signed_again(opened: contract.Bundle, path: Path, name: str, **changed: bytes) -> Path:
+def signed_again(opened: Bundle, path: Path, name: str, **changed: bytes) -> Path:
     """The same bundle under another name, with other entries in place of some."""
     entries = {
         entry: changed.get(Path(entry).stem, bytes(content))
         for entry, content in opened.entries.items()
         if not entry.startswith(("manifest", "signature"))
     }
-    contract.write_bundle(path, opened.manifest.model_copy(update={"name": name}), entries)
+    write_bundle(path, opened.manifest.model_copy(update={"name": name}), entries)
     return path
 
 
@@ -31,20 +32,20 @@ def signed_again(opened: contract.Bundle, path: Path, name: str, **changed: byte
 def bundles(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Four bundles that differ in their names alone."""
     folder = tmp_path_factory.mktemp("releases")
-    opened = contract.open_bundle(tiny_bundle)
+    opened = open_bundle(tiny_bundle)
     return [signed_again(opened, folder / f"{n}.catseye", f"release-{n}") for n in range(4)]
 
 
 @pytest.fixture(scope="module")
 def unlike_its_proof(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A signed bundle whose golden scores its graph does not give."""
-    opened = contract.open_bundle(tiny_bundle)
-    scores = contract.dump_array(opened.array("proof/scores.npy") * 0.5)
+    opened = open_bundle(tiny_bundle)
+    scores = dump_array(opened.array("proof/scores.npy") * 0.5)
     return signed_again(opened, tmp_path_factory.mktemp("bad") / "bad.catseye", "bad", scores=scores)
 
 
 def in_service(place: Path, link: str = CURRENT) -> str:
-    return contract.open_bundle(place / link).manifest.name
+    return open_bundle(place / link).manifest.name
 
 
 def test_each_deployment_follows_the_one_before_and_can_be_taken_back(
