@@ -113,12 +113,13 @@ def run(
     )
     broker = None if mqtt is None else _broker(mqtt, specs)
     opened = open_bundle(bundle)
-    if min_likeness and opened.manifest.embedding_dim is None:
+    manifest = opened.manifest
+    if min_likeness and manifest.embedding_dim is None:
         raise UsageError(f"min_likeness is {min_likeness}: {bundle} gives no embeddings, leave it at 0")
     calibrations = _calibrations(calibration, specs)
     log = None if mcap is None else _mcap_log(mcap, specs, calibrations, mcap_pictures)
     # What is no video is told before the engine is loaded; of many files each is opened in its turn.
-    fit = opened.manifest.network.letterbox
+    fit = manifest.network.letterbox
     first = [spec.open(transport=transport, fit=fit) for spec in rounds[0]] if len(rounds) == 1 else None
     stop = stop or threading.Event()
     summaries: list[StreamSummary] = []
@@ -136,6 +137,7 @@ def run(
                 )
             )
         )
+        del opened  # its graphs and proof are no longer needed, and are megabytes
         outputs = [*sinks]
         if broker is not None:
             outputs.append(stack.enter_context(broker).write)
@@ -151,10 +153,10 @@ def run(
                 try:
                     summaries += track_streams(
                         runner,
-                        opened.manifest,
+                        manifest,
                         first or [spec.open(transport=transport, fit=fit) for spec in together],
                         calibrations=calibrations,
-                        threshold=opened.manifest.score_threshold if threshold is None else threshold,
+                        threshold=manifest.score_threshold if threshold is None else threshold,
                         min_likeness=min_likeness,
                         camera_motion=camera_motion,
                         sinks=of_all,

@@ -82,6 +82,7 @@ def load_engine(
         bundle.graph(chosen),
         precision=chosen,
         threads=cores // CALLS if overlap else cores,
+        calls=CALLS if overlap else 1,
         provider=provider,
         cache=plans.cache,
         workspace_mib=plans.workspace_mib,

@@ -45,6 +45,7 @@ class OnnxRuntimeEngine:
         graph: a serialised ONNX model with the interface of ``base``, already checked by ``onnx_reader``.
         precision: that export has converted it to; what someone else has quantised is in ``fp32`` here.
         threads: cores one call may use; 0 takes ``usable_cores``.
+        calls: as many as may be under way at the same time, from as many threads.
         provider: what executes it; what it does not know runs on the CPU.
         cache: folder of the engines that ``tensorrt`` builds; None takes the user's cache.
         workspace_mib: most scratch memory that ``tensorrt`` may use for a layer, in MiB.
@@ -59,6 +60,7 @@ class OnnxRuntimeEngine:
         *,
         precision: str = "fp32",
         threads: int = 0,
+        calls: int = 1,
         provider: Provider = "cpu",
         cache: str | Path | None = None,
         workspace_mib: int = 1024,
@@ -68,7 +70,9 @@ class OnnxRuntimeEngine:
         self.name = f"onnxruntime {onnxruntime.__version__} {provider}"
         options = _options(provider, graph, cache, workspace_mib)
         as_written = provider == "cpu" and precision == "int8"
-        self._session = make_session(graph, threads=threads, providers=options, as_written=as_written)
+        self._session = make_session(
+            graph, threads=threads, calls=calls, providers=options, as_written=as_written
+        )
         if self._session.get_providers()[0] != _NAMES[provider]:
             raise CatseyeError(f"{self.name}: does not start on this machine; look at what CUDA and it need")
         self._bound = None if provider == "cpu" else BoundArrays(self._session, device="cuda")
@@ -118,12 +122,14 @@ def make_session(
     graph: bytes,
     *,
     threads: int = 0,
+    calls: int = 1,
     providers: list[tuple[str, dict[str, str]]] | None = None,
     as_written: bool = False,
 ) -> Any:
     """An ``InferenceSession``, on the CPU where no ``providers`` are named with their options.
 
     Args:
+        threads, calls: see ``OnnxRuntimeEngine``.
         as_written: whether pairs of QuantizeLinear and DequantizeLinear stay what they are. ONNX Runtime
             looks for integer kernels otherwise, and keeps weights quantised for them: good where every output
             of a layer is quantised, and slower where activations lie between.
@@ -135,6 +141,8 @@ def make_session(
     # Left to itself it starts a thread for each core of the machine, also where this process may use fewer.
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
+    # A pattern is a block for all of a call, and calls side by side would have one each.
+    options.enable_mem_pattern = calls == 1
     options.log_severity_level = _WARNINGS_OFF
     # Waiting threads would burn the cores that decoding and tracking need between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

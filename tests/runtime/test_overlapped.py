@@ -4,9 +4,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnxruntime import InferenceSession
 
 from catseye.runtime.bundle import Bundle, open_bundle
 from catseye.runtime.engines.base import EngineOutput, Inputs, OverlappingEngine
@@ -71,16 +74,29 @@ def test_a_fault_is_told_where_its_call_is_finished(meeting: Meeting) -> None:
 
 
 @pytest.mark.parametrize(
-    ("threads", "overlap", "kind"),
-    [(2, True, OverlappedEngine), (1, True, OnnxRuntimeEngine), (2, False, OnnxRuntimeEngine)],
+    ("threads", "overlap", "each", "kind"),
+    [
+        (5, True, 2, OverlappedEngine),
+        (2, True, 1, OverlappedEngine),
+        (1, True, 1, OnnxRuntimeEngine),
+        (2, False, 2, OnnxRuntimeEngine),
+    ],
 )
 def test_calls_overlap_where_it_is_asked_for_and_there_are_cores(
-    threads: int, overlap: bool, kind: type, tiny_bundle: Path
+    threads: int, overlap: bool, each: int, kind: type, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[Any] = []
+
+    def session(graph: bytes, options: Any, **providers: Any) -> Any:
+        asked.append(options)
+        return InferenceSession(graph, options, **providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     bundle: Bundle = open_bundle(tiny_bundle)
     with closing(load_engine(bundle, engine="onnxruntime", threads=threads, overlap=overlap)) as engine:
         assert type(engine) is kind
-        inputs = {
-            value.name: np.zeros(value.shape, value.dtype) for value in bundle.manifest.network.inputs()
-        }
-        assert engine.infer(inputs).boxes.shape == (bundle.manifest.network.batch, bundle.manifest.top_k, 4)
+        empty = {value.name: np.zeros(value.shape, value.dtype) for value in bundle.manifest.network.inputs()}
+        assert len(engine.infer(empty).scores) == bundle.manifest.network.batch
+    (options,) = asked
+    assert options.intra_op_num_threads == each
+    assert options.enable_mem_pattern is not (kind is OverlappedEngine)
