@@ -47,7 +47,7 @@ def load_engine(
         threads: cores one call may use on the CPU; 0 takes all that this process may use.
         plans: how TensorRT's plans are built and kept, see ``serve_plan``.
         overlap: whether on the CPU two calls may share the cores, see ``overlapped``: more frames a second,
-            and each of them later. On a GPU that is a matter of its own.
+            and each of them later. Other engines do as they do anyway.
 
     Raises:
         UsageError: there is no such engine or precision, or ``threads`` is negative.
