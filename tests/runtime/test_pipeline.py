@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -201,6 +202,20 @@ def bundle(monkeypatch: pytest.MonkeyPatch, engine: BrightEngine) -> Path:
     monkeypatch.setattr(video_run, "open_bundle", lambda path: opened)
     monkeypatch.setattr(video_run, "load_engine", lambda bundle, **options: engine)
     return Path("bright.catseye")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_only_of_files_two_frames_share_the_cores(
+    live: bool, bundle: Path, engine: BrightEngine, lamps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        video_run, "load_engine", lambda bundle, *, overlap, **options: asked.append(overlap) or engine
+    )
+    over = threading.Event()
+    over.set()
+    run(bundle, "rtsp://127.0.0.1:1/front" if live else lamps, stop=over)
+    assert asked == [not live]
 
 
 def test_run_writes_valid_records_and_a_video_at_the_sources_times(
