@@ -233,10 +233,7 @@ def check_address(address: str) -> None:
     """
     protocol, is_url, _ = address.partition("://")
     if is_url and protocol not in _NETWORK_PROTOCOLS.split(","):
-        shown = without_credentials(address)
-        raise UsageError(
-            f"{shown}: {protocol}:// is not read, give rtsp://…, http://…, /dev/videoN or a file"
-        )
+        raise UsageError(f"{without_credentials(address)}: {protocol}:// is not read, {_GIVE}")
     if not is_url and Path(address).is_dir():
         raise UsageError(f"{address} is a folder: {_GIVE}")
 

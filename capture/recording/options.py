@@ -43,8 +43,9 @@ class SourceSpec:
         for what, name in (("camera", self.name), ("vehicle", self.vehicle)):
             if not _NAME.fullmatch(name):
                 raise UsageError(f"{what} {name!r}: use letters, digits, '-', '_' and '.', a letter first")
-        for address in (self.url, *([self.proxy_url] if self.proxy_url else [])):
-            check_address(address)
+        check_address(self.url)
+        if self.proxy_url:
+            check_address(self.proxy_url)
 
     def folder(self, out: Path) -> Path:
         """Where its footage goes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from catseye.pretrain.clip_sampler import (
     network_intrinsics,
 )
 
-MakeDataset = Callable[..., object]
+MakeDataset = Callable[..., Any]
 
 
 def same(one: ClipBatch, two: ClipBatch) -> bool:
@@ -85,7 +86,7 @@ def test_a_sample_is_what_the_clip_holds(memory_dataset: MakeDataset) -> None:
     dataset = memory_dataset()
     batch = next(iter(clip_loader(make_samples(dataset, flip=False), range(1), batch=8, workers=0)))
     assert batch.frames.shape == (8, 4, 64, 96, 3)
-    pictures = dataset.pictures  # type: ignore[attr-defined]  # the stand-in's
+    pictures = dataset.pictures
     for row, times in zip(batch.frames.numpy(), batch.times_s.numpy(), strict=True):
         found = [
             (name, first)
@@ -120,7 +121,7 @@ def test_a_sample_tells_where_its_frames_have_the_picture(memory_dataset: MakeDa
     margins change places."""
 
     def pictures(width: int, height: int) -> set[tuple[float, ...]]:
-        clips = tuple(replace(clip, width=width, height=height) for clip in memory_dataset().clips)  # type: ignore[attr-defined]  # the stand-in's
+        clips = tuple(replace(clip, width=width, height=height) for clip in memory_dataset().clips)
         samples = make_samples(memory_dataset(clips=clips), flip=True).__getitems__(range(20))
         return {tuple((s.picture * torch.tensor([96, 64, 96, 64])).round().tolist()) for s in samples}
 
@@ -131,7 +132,7 @@ def test_a_sample_tells_where_its_frames_have_the_picture(memory_dataset: MakeDa
 
 def test_mirroring_moves_the_optical_centre(memory_dataset: MakeDataset) -> None:
     dataset = memory_dataset()
-    clips = tuple(replace(clip, intrinsics=(0.9, 1.35, 0.4, 0.5)) for clip in dataset.clips)  # type: ignore[attr-defined]  # the stand-in's
+    clips = tuple(replace(clip, intrinsics=(0.9, 1.35, 0.4, 0.5)) for clip in dataset.clips)
     plain = make_samples(memory_dataset(clips=clips), flip=False)
     flipping = make_samples(memory_dataset(clips=clips), flip=True)
     flipped = 0
@@ -164,7 +165,7 @@ def test_a_batch_is_read_in_one_go_and_then_what_was_unreadable(memory_dataset: 
             asked.append(len(requests))
             return super().read_many(requests)
 
-    clips, options = dataset.select(split="train"), DrawOptions()  # type: ignore[attr-defined]  # the stand-in's
+    clips, options = dataset.select(split="train"), DrawOptions()
     together = ClipSamples(dataset, clips, options, reader=Noting(dataset)).__getitems__(range(12))  # type: ignore[arg-type]
     assert all(same(one, other) for one, other in zip(alone, together, strict=True))
     broken = [int(sample.corrupt) for sample in together]
@@ -192,7 +193,7 @@ def test_nothing_readable_is_told_by_the_count(memory_dataset: MakeDataset) -> N
 
 def test_spans_without_motion_are_passed_over(memory_dataset: MakeDataset) -> None:
     dataset = memory_dataset()
-    pictures = dict(dataset.pictures)  # type: ignore[attr-defined]  # the stand-in's
+    pictures = dict(dataset.pictures)
     pictures["clip-0"] = pictures["clip-0"][:1].repeat(30, axis=0)
     samples = make_samples(memory_dataset(pictures=pictures))
     drawn = [samples[index] for index in range(30)]
@@ -211,7 +212,7 @@ def test_noise_is_no_motion_and_a_stopped_vehicle_is_still() -> None:
 
 
 def test_unknown_intrinsics_have_square_pixels(memory_dataset: MakeDataset) -> None:
-    clip = replace(memory_dataset().clips[0], intrinsics=None)  # type: ignore[attr-defined]  # the stand-in's
+    clip = replace(memory_dataset().clips[0], intrinsics=None)
     fx, fy, cx, cy = network_intrinsics(clip, width=96, height=64)
     assert (fx, cx, cy) == (DEFAULT_FOCAL, 0.5, 0.5)
     assert fx * 96 == pytest.approx(fy * 64)
@@ -219,7 +220,7 @@ def test_unknown_intrinsics_have_square_pixels(memory_dataset: MakeDataset) -> N
 
 def test_intrinsics_to_be_learned_are_nan_and_given_ones_stay(memory_dataset: MakeDataset) -> None:
     dataset = memory_dataset()
-    bare = tuple(replace(clip, intrinsics=None) for clip in dataset.clips)  # type: ignore[attr-defined]  # same
+    bare = tuple(replace(clip, intrinsics=None) for clip in dataset.clips)
     assert make_samples(memory_dataset(clips=bare), learn_intrinsics=True)[0].intrinsics.isnan().all()
     assert make_samples(memory_dataset(clips=bare))[0].intrinsics.isfinite().all()
     given = make_samples(dataset, learn_intrinsics=True, flip=False)[0].intrinsics
