@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from operator import itemgetter
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,6 @@ Index = NDArray[np.intp]
 Offer = tuple[int, int, float]
 """A row, a column, and what they gain as a pair, above 0."""
 _gain = itemgetter(2)
-
-
-class Pairs(NamedTuple):
-    """Matched rows and columns, (P,) each, in the order of the rows."""
-
-    rows: Index
-    cols: Index
 
 
 def iou(a_xyxy: NDArray[np.floating], b_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -62,19 +54,6 @@ def grown_iou(
     union -= overlap
     overlap /= union
     return np.asarray(overlap)
-
-
-def assign(benefit: NDArray[np.floating]) -> Pairs:
-    """One-to-one pairs of greatest total benefit; a pair of benefit 0 or less is never made.
-
-    Args:
-        benefit: (N, M), finite.
-    """
-    rows, cols = (benefit > 0).nonzero()
-    pairs = sorted(
-        matched(zip(rows.tolist(), cols.tolist(), benefit[rows, cols].tolist(), strict=True)).items()
-    )
-    return Pairs(*np.array(pairs, dtype=np.intp).reshape(-1, 2).T)
 
 
 def matched(offers: Iterable[Offer]) -> dict[int, int]:

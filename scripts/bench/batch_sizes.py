@@ -35,7 +35,7 @@ import numpy as np
 from catseye.capture.sources import VideoFile
 from catseye.console import print_table, progress_bars
 from catseye.export import export
-from catseye.runtime.association import assign, iou
+from catseye.runtime.association import iou, matched
 from catseye.runtime.bundle import Bundle
 from catseye.runtime.engines.base import EngineOutput, InputLayout
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
@@ -159,10 +159,8 @@ def found_again(of: Records, among: Records) -> float:
         for mine, theirs in np.argwhere(iou(boxes, other_boxes) >= OVERLAP):
             together[int(ids[mine]), int(other_ids[theirs])] += 1
         total += len(ids)
-    counts = np.zeros([1 + max((pair[side] for pair in together), default=0) for side in (0, 1)])
-    for pair, frames in together.items():
-        counts[pair] = frames
-    return float(counts[tuple(assign(counts))].sum()) / total if total else 1.0
+    held = matched((mine, theirs, float(frames)) for (mine, theirs), frames in sorted(together.items()))
+    return sum(together[pair] for pair in held.items()) / total if total else 1.0
 
 
 def latencies(pairs: Sequence[tuple[Bundle, OnnxRuntimeEngine]], rounds: int) -> list[float]:
