@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,7 +27,7 @@ from catseye.runtime.benchmark.scenarios import MULTI_STREAM_SAMPLES, Arrivals, 
 from catseye.runtime.benchmark.streams import stream_limits
 from catseye.runtime.benchmark.trtexec import read_trtexec
 from catseye.runtime.bundle import Bundle, open_bundle
-from catseye.runtime.engines.base import Engine
+from catseye.runtime.engines.base import Engine, OverlappingEngine
 from catseye.runtime.engines.load import load_engine
 from catseye.runtime.fingerprint import Fingerprint
 from catseye.runtime.manifest import Manifest
@@ -120,7 +120,7 @@ def bench(
     accuracy = None
     with clip(source) as path, watched(board) as log:
         idle_w = _idle(board, log)
-        with closing(load_engine(opened, **engine_options, plans=plans)) as runner:
+        with _loaded(opened, scenarios, **engine_options, plans=plans) as (runner, of_files):
             fingerprint = _fingerprint(opened, runner, precision, threads, path, source)
             if against is not None:
                 refuse_other_fingerprint(against, fingerprint)
@@ -136,7 +136,7 @@ def bench(
             before = Moment.now(board)
             measurements = [
                 _measured(run, log, idle_w)
-                for run in _told(_runs(runner, opened.manifest, path, plan), scenarios, progress)
+                for run in _told(_runs(runner, of_files, opened.manifest, path, plan), scenarios, progress)
             ]
             streams = None
             if "Streams" in scenarios:
@@ -177,11 +177,24 @@ def _check(scenarios: Sequence[str], **numbers: float | None) -> None:
             )
 
 
-def _runs(engine: Engine, manifest: Manifest, path: Path, plan: Plan) -> Iterator[Run]:
+@contextmanager
+def _loaded(
+    bundle: Bundle, scenarios: Sequence[str], **options: Any
+) -> Generator[tuple[Engine, Engine], None, None]:
+    """The engine, and the one that Offline is run on: as ``run`` has it for files, see ``overlapped``."""
+    with closing(load_engine(bundle, **options)) as engine:
+        if "Offline" not in scenarios or isinstance(engine, OverlappingEngine):
+            yield engine, engine
+            return
+        with closing(load_engine(bundle, **options, overlap=True)) as of_files:
+            yield engine, of_files
+
+
+def _runs(engine: Engine, of_files: Engine, manifest: Manifest, path: Path, plan: Plan) -> Iterator[Run]:
     clock = WallClock()
     if set(plan.scenarios) & {"SingleStream", "MultiStream", "Server", "Offline"}:
-        yield from run_engine(engine, manifest, plan, clock)
-        yield from run_frames(engine, manifest, path, plan, clock)
+        yield from run_engine(engine, manifest, plan, clock, of_files=of_files)
+        yield from run_frames(engine, manifest, path, plan, clock, of_files=of_files)
 
 
 def _told(runs: Iterator[Run], scenarios: Sequence[str], progress: Progress) -> Iterator[Run]:

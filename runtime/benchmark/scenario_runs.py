@@ -65,10 +65,15 @@ class Run:
     arrivals: Arrivals | None = None
 
 
-def run_engine(engine: Engine, manifest: Manifest, plan: Plan, clock: Clock) -> Iterator[Run]:
+def run_engine(
+    engine: Engine, manifest: Manifest, plan: Plan, clock: Clock, *, of_files: Engine
+) -> Iterator[Run]:
     """The scenarios on the engine alone.
 
     A query is a whole batch of the bundle's, which is one sample only where the bundle has one.
+
+    Args:
+        of_files: what Offline is run on: the engine that a file, whose frames are all there, would be given.
     """
     load = EngineLoad(engine, manifest)
     serve = load.serve(load.batch)
@@ -85,14 +90,22 @@ def run_engine(engine: Engine, manifest: Manifest, plan: Plan, clock: Clock) -> 
     if "Server" in plan.scenarios:
         yield _server("engine", serve, plan, query_s=query_s, samples=load.batch, clock=clock)
     if "Offline" in plan.scenarios:
-        answers = load.answers(plan.budget.count(1 / query_s))
+        ahead = EngineLoad(of_files, manifest)
+        for _ in ahead.answers(max(1, plan.warm_up)):
+            pass
+        answers = ahead.answers(plan.budget.count(1 / query_s))
         yield Run("engine", "Offline", offline(answers, samples=load.batch, clock=clock))
 
 
-def run_frames(engine: Engine, manifest: Manifest, path: Path, plan: Plan, clock: Clock) -> Iterator[Run]:
+def run_frames(
+    engine: Engine, manifest: Manifest, path: Path, plan: Plan, clock: Clock, *, of_files: Engine
+) -> Iterator[Run]:
     """The scenarios on the way from the packet to the record, each from the start of a video, once through.
 
     MultiStream is left out: several cameras are what ``streams`` measures.
+
+    Args:
+        of_files: as for ``run_engine``.
 
     Raises:
         InputError: the video is no longer than the warm-up.
@@ -114,7 +127,7 @@ def run_frames(engine: Engine, manifest: Manifest, path: Path, plan: Plan, clock
             yield _server("end to end", serve, plan, query_s=query_s, samples=batch, clock=clock)
     if "Offline" in plan.scenarios:
         limit = batch * (plan.budget.queries or plan.budget.count(_FILE_AHEAD / query_s))
-        yield Run("end to end", "Offline", whole_file(engine, manifest, path, limit=limit, clock=clock))
+        yield Run("end to end", "Offline", whole_file(of_files, manifest, path, limit=limit, clock=clock))
 
 
 def _server(load: Load, serve: Serve, plan: Plan, *, query_s: float, samples: int, clock: Clock) -> Run:

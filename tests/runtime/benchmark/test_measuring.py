@@ -44,7 +44,7 @@ def test_every_scenario_puts_its_queries(engine: BrightEngine, lamps: Path) -> N
         ("end to end", "Offline"): ({1: 12, 3: 36}[batch], 1),
     }
     assert {key: (len(m.times_ms), m.samples_per_query) for key, m in found.items()} == expected
-    calls = 3 + 12 + 12 * -(-8 // batch) + 12 + 12 + 2 * (3 + min(12, frames + 1)) + {1: 12, 3: 12}[batch]
+    calls = 3 + 12 + 12 * -(-8 // batch) + 12 + 3 + 12 + 2 * (3 + min(12, frames + 1)) + {1: 12, 3: 12}[batch]
     assert engine.calls == calls
     for (_, scenario), m in found.items():
         assert m.seconds > 0 and m.samples_per_s > 0
@@ -109,6 +109,27 @@ def test_what_an_engine_that_overlaps_calls_is_given(engine: BrightEngine, lamps
     overlapping = Overlapping(engine.manifest)
     answered = list(EngineLoad(overlapping, engine.manifest).answers(9))
     assert (len(answered), overlapping.calls, most, under_way) == (9, 9, 2, [])
+
+
+@pytest.mark.parametrize("scenarios", [TIMED, TIMED[:-1]])
+def test_offline_alone_is_run_on_the_engine_for_files(
+    monkeypatch: pytest.MonkeyPatch, lamps: Path, scenarios: tuple[str, ...]
+) -> None:
+    made: dict[bool, BrightEngine] = {}
+
+    def load(bundle: object, *, overlap: bool = False, **options: object) -> BrightEngine:
+        made[overlap] = BrightEngine(make_manifest(batch=1))
+        return made[overlap]
+
+    opened = SimpleNamespace(manifest=make_manifest(batch=1), sha256="ab" * 32)
+    monkeypatch.setattr(measuring, "open_bundle", lambda path: opened)
+    monkeypatch.setattr(measuring, "load_engine", load)
+    bench("x.catseye", lamps, scenarios=scenarios, **QUERIES)
+    expected = {False: 3 + 12 + 12 * 8 + 12 + 2 * (3 + 12)}
+    if "Offline" in scenarios:
+        expected[True] = 3 + 12 + 12
+    assert {overlap: engine.calls for overlap, engine in made.items()} == expected
+    assert all(engine.closed for engine in made.values())
 
 
 def test_rendered_clip_is_the_same_each_time(tmp_path: Path) -> None:
