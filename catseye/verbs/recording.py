@@ -241,9 +241,7 @@ def _record_options(table: RecordTable, **given: Any) -> RecordOptions:
 def _quota_bytes(quota: str) -> int:
     amount = parse_bytes(quota)
     if amount < _LEAST_QUOTA:
-        raise UsageError(
-            f"--quota {quota} is {amount} bytes, so that no segment would stay: give it as 200GB"
-        )
+        raise UsageError(f"quota {quota} is {amount} bytes, so that no segment would stay: give it as 200GB")
     return amount
 
 
