@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +20,7 @@ from catseye.files import replacing
 
 INFO_FILE = "checkpoint.json"
 MODEL_FILE = "model.safetensors"
+_UNFIT = "Error(s) in loading state_dict"
 
 BEST_SCORE = "best_score"
 """Among the metrics of a detector, the score from which what it finds on the test stills has the best F1."""
@@ -95,6 +98,22 @@ def load_checkpoint(run: str | Path) -> tuple[CheckpointInfo, dict[str, Tensor]]
 def submodule_state(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The entries below ``name.``, with that prefix taken off."""
     return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+
+
+@contextmanager
+def fitting(source: str | Path, *, remedy: str) -> Iterator[None]:
+    """Within, weights that were read from ``source`` may turn out to be of another network.
+
+    Raises:
+        InputError: in place of torch's list of every tensor that does not fit.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(_UNFIT):
+            raise
+        last = str(error).splitlines()[-1].strip()
+        raise InputError(source, f"has weights that do not fit this network ({last})", remedy) from None
 
 
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], *, document: Any = None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from catseye.errors import InputError
 from catseye.pretrain.appearance_head import AppearanceHead
-from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, load_checkpoint
+from catseye.pretrain.checkpoint import MODEL_FILE, CheckpointInfo, fitting, load_checkpoint
 from catseye.pretrain.detection_head import NECK_CHANNELS, STRIDE, Head, Neck, TrainingOutputs
 from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.tasks.depth import DepthDecoder, canonical_depth
@@ -185,12 +185,9 @@ def load_detector(run: str | Path) -> tuple[Detector, CheckpointInfo]:
         neck_channels=info.config.get("neck_channels", NECK_CHANNELS),
         appearance_width=info.config.get("appearance_width"),
     )
-    try:
+    again = "fine-tune again" if info.config.get("appearance_width") is None else "embed again"
+    with fitting(Path(run) / MODEL_FILE, remedy=again):
         detector.load_state_dict(state)
-    except RuntimeError as error:
-        fault = f"does not fit the detector of its checkpoint.json ({str(error).splitlines()[-1].strip()})"
-        remedy = "fine-tune again" if info.config.get("appearance_width") is None else "embed again"
-        raise InputError(Path(run) / MODEL_FILE, fault, remedy) from None
     return detector.eval(), info
 
 

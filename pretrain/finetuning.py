@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.optim import AdamW
 
-from catseye.pretrain.checkpoint import BEST_SCORE, CheckpointInfo, save_checkpoint
+from catseye.pretrain.checkpoint import BEST_SCORE, CheckpointInfo, fitting, save_checkpoint
 from catseye.pretrain.depth_teacher import DepthTeacher
 from catseye.pretrain.detection_pictures import save_detection_pictures
 from catseye.pretrain.detection_report.report import save_detection_report
@@ -110,13 +110,14 @@ def finetune(
 
     fabric = launch(config.devices)
     torch.manual_seed(config.seed)
-    detector = build_detector(
-        encoder,
-        parts.classes,
-        embedding_dim=config.embedding_dim,
-        neck_channels=neck_channels,
-        start=start,
-    )
+    with fitting(pretrained or run, remedy="train that anew"):
+        detector = build_detector(
+            encoder,
+            parts.classes,
+            embedding_dim=config.embedding_dim,
+            neck_channels=neck_channels,
+            start=start,
+        )
     run_of = _Run(run, identity, config, parts, progress)
     average, figures = _train(run_of, fabric, detector, pool, start)
     average.eval()

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from catseye.capture.geometry import Image, letterbox, rgb_to_network
-from catseye.errors import InputError
-from catseye.pretrain.checkpoint import load_checkpoint, submodule_state
+from catseye.pretrain.checkpoint import fitting, load_checkpoint, submodule_state
 from catseye.pretrain.detection_head import HeadOutputs
 from catseye.pretrain.detector import Detector, load_detector
 from catseye.pretrain.doubt import Doubt, best_cells, doubt_of, mirror
@@ -85,11 +84,8 @@ def load_eye(run: str | Path) -> Eye:
         detector, _ = load_detector(run)
         return Eye(detector.encoder, detector, info.width, info.height)
     encoder = Encoder(info.encoder)
-    try:
+    with fitting(run, remedy="pretrain again"):
         encoder.load_state_dict(submodule_state(state, "encoder"))
-    except RuntimeError as error:
-        fault = f"has an encoder whose weights do not fit ({str(error).splitlines()[-1].strip()})"
-        raise InputError(run, fault, "pretrain again") from None
     return Eye(encoder.eval(), None, info.width, info.height)
 
 

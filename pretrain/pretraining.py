@@ -21,7 +21,7 @@ from torch.optim import AdamW, Optimizer
 from catseye.capture.dataset import Dataset
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain.balance import Balance
-from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, save_checkpoint
+from catseye.pretrain.checkpoint import CheckpointInfo, DepthInfo, fitting, save_checkpoint
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.clip_sampler import ATTEMPTS, ClipSamples, DrawOptions, clip_loader
 from catseye.pretrain.collapse import CollapseFigures, alarms
@@ -177,7 +177,8 @@ def pretrain(
         raise UsageError(f"crop {crop}: is more than the dataset's frames of {width}x{height}")
     samples = ClipSamples(dataset, dataset.select(split="train"), config.draw_options())
     fabric = launch(config.devices)
-    session = make_session(config, fabric, start=started)
+    with fitting(start or run, remedy="pretrain that anew"):
+        session = make_session(config, fabric, start=started)
     state = _State(run, identity, session)
     state.load()
     first = fabric.global_rank == 0

@@ -15,7 +15,7 @@ from catseye.capture.clips import ClipReader
 from catseye.capture.dataset import Dataset
 from catseye.capture.geometry import Image
 from catseye.errors import InputError
-from catseye.pretrain.checkpoint import CheckpointInfo, load_checkpoint
+from catseye.pretrain.checkpoint import CheckpointInfo, fitting, load_checkpoint
 from catseye.pretrain.clip_sampler import DrawOptions, draw_frames, has_motion, long_enough
 from catseye.pretrain.collapse import position_vectors
 from catseye.pretrain.depth_probe import FrameTruth, depth_pairs, fast
@@ -42,10 +42,8 @@ def load_pretext(run: Path) -> tuple[PretextModel, CheckpointInfo]:
     if info.kind != "pretrain":
         raise InputError(run, f"holds a {info.kind} run", "give the folder of a pretraining run")
     network = PretextModel(info.encoder, info.config["tasks"])
-    try:
+    with fitting(run, remedy="pretrain again"):
         network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(run, f"has weights that do not fit ({error})", "train again") from None
     return network.eval(), info
 
 

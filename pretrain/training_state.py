@@ -17,7 +17,14 @@ from torch.optim import Optimizer
 
 from catseye.errors import InputError
 from catseye.pretrain.balance import InitialScale
-from catseye.pretrain.checkpoint import INFO_FILE, CheckpointInfo, load_tensors, save_tensors
+from catseye.pretrain.checkpoint import (
+    INFO_FILE,
+    CheckpointInfo,
+    fitting,
+    load_tensors,
+    save_tensors,
+    submodule_state,
+)
 
 STATE_FILE = "trainer.ckpt"
 
@@ -112,9 +119,8 @@ def load_state(run: Path, identity: RunIdentity, model: nn.Module, optimizer: Op
     except (TypeError, KeyError, ValueError):
         raise InputError(path, "is not the state of a training run", _REMEDY) from None
     _refuse_other(run, identity, config, fingerprint)
-    model.load_state_dict(
-        {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    )
+    with fitting(path, remedy=_REMEDY):
+        model.load_state_dict(submodule_state(tensors, "model"))
     _load_optimizer(optimizer, tensors)
     return position
 

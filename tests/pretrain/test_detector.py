@@ -128,7 +128,7 @@ def test_a_saved_detector_loads_and_predicts_the_same(detector: Detector, tmp_pa
         for ours, theirs in zip(detector(rgb), loaded(rgb), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     save_checkpoint(tmp_path, info.model_copy(update={"classes": ("car",)}), detector)
-    with pytest.raises(InputError, match="does not fit the detector"):
+    with pytest.raises(InputError, match="do not fit this network"):
         load_detector(tmp_path)
     save_checkpoint(tmp_path, info.model_copy(update={"kind": "pretrain"}), detector)
     with pytest.raises(InputError, match="is a pretrain run without a detector"):

@@ -11,11 +11,13 @@ import torch
 
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain.checkpoint import (
+    MODEL_FILE,
     SCORE_THRESHOLD,
     CheckpointInfo,
     DepthInfo,
     load_checkpoint,
     save_checkpoint,
+    save_tensors,
 )
 from catseye.pretrain.depth_teacher import DepthTeacher
 from catseye.pretrain.detection_training import build_detector
@@ -129,6 +131,21 @@ def test_a_killed_run_ends_as_if_it_had_not_been(labelled: Path, pretrained: Pat
         assert torch.equal(tensor, resumed[name]), name
     for ours, theirs in zip(lines(tmp_path / "whole"), lines(tmp_path / "killed"), strict=True):
         assert ours | {"seconds": 0} == theirs | {"seconds": 0}
+
+
+def test_a_start_of_another_network_is_told_in_a_line(
+    labelled: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    info, state = load_checkpoint(pretrained)
+    former = tmp_path / "former"
+    save_checkpoint(former, info, PretextModel("resnet10t", ("depth",)))
+    head = "depth.decoder.heads.0.weight"
+    save_tensors(former / MODEL_FILE, state | {head: state[head].repeat(2, 1, 1, 1)})
+    with pytest.raises(InputError) as refused:
+        finetune(former, tmp_path / "run", labels=labelled / "labels.json", config=TINY)
+    said = str(refused.value)
+    assert said.startswith(f"{former}: has weights that do not fit this network (size mismatch for heads.0")
+    assert said.endswith("; train that anew") and "\n" not in said
 
 
 def test_an_ended_run_is_returned_and_another_one_is_refused(labelled: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from catseye.errors import CatseyeError, InputError, UsageError
 from catseye.pretrain import balance, training
-from catseye.pretrain.checkpoint import load_checkpoint
+from catseye.pretrain.checkpoint import MODEL_FILE, load_checkpoint, load_tensors, save_tensors
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.training_state import STATE_FILE
 from catseye.progress import Progress
@@ -132,6 +132,27 @@ def test_a_damaged_state_is_one_clear_line(memory_dataset: MakeDataset, tmp_path
     (tmp_path / STATE_FILE).write_bytes(b"half a file")
     with pytest.raises(InputError, match=r"trainer\.ckpt: is damaged"):
         pretrain(memory_dataset(), tmp_path, QUICK)
+
+
+@pytest.mark.parametrize("file", [MODEL_FILE, STATE_FILE])
+def test_weights_of_another_network_are_one_clear_line(
+    memory_dataset: MakeDataset, tmp_path: Path, file: str
+) -> None:
+    """To start from, and to go on with: an earlier version's may have had other layers."""
+    dataset, former, prefix = memory_dataset(), tmp_path / "former", "model." if file == STATE_FILE else ""
+    if file == STATE_FILE:
+        with pytest.raises(KilledError):
+            pretrain(dataset, former, QUICK, progress=dying_after(2))
+    else:
+        pretrain(dataset, former, QUICK)
+    tensors, document = load_tensors(former / file)
+    name = next(name for name in tensors if name.startswith(f"{prefix}encoder.") and name.endswith("weight"))
+    save_tensors(former / file, tensors | {name: tensors[name].repeat(2, 1, 1, 1)}, document=document)
+    with pytest.raises(InputError, match=r"weights that do not fit this network \(size mismatch .*\); \w+"):
+        if file == STATE_FILE:
+            pretrain(dataset, former, QUICK)
+        else:
+            pretrain(dataset, tmp_path / "run", QUICK, start=former)
 
 
 def test_a_step_without_a_finite_gradient_leaves_no_trace(
