@@ -219,7 +219,7 @@ def test_the_vehicles_file_says_what_and_how_and_options_override_it(
         ((NOWHERE, "--max-gap", "inf"), 2, "max_gap_s inf: must be above 0"),
         ((NOWHERE, "--duration", "-3"), 2, "--duration -3: must be above 0"),
         ((NOWHERE, "--quota", "lots"), 2, "'lots' is no amount of data"),
-        ((NOWHERE, "--quota", "200"), 2, "--quota 200 is 200 bytes"),
+        ((NOWHERE, "--quota", "200"), 2, "quota 200 is 200 bytes"),
         ((NOWHERE, "--vehicle", "../x"), 2, "vehicle '../x'"),
         ((NOWHERE, "--proxy", f"rear={NOWHERE}"), 2, f"--proxy 'rear={NOWHERE}'"),
         ((NOWHERE, "--calibration", "camera=gone.json"), 1, "gone.json: no such file"),
