@@ -4,10 +4,10 @@
 
 Frames are generated in memory: each has eight boxes written into its pixels, which move, vanish and come back
 elsewhere, and a network of a handful of operators reads them out again, eight frames at a time. All else is
-as in ``run``: resizing and inference in a thread each, tracker, distances, records as JSON Lines (which go to
-/dev/null). The stream's clock
-begins anew after every 9,000th frame, as after a reconnection, and nothing is decoded. Resident memory is
-read from the kernel every 200 frames, and every minute a line tells how far it is. SIGTERM ends it early.
+as ``run`` has it for files: resizing in a thread, two calls of the engine side by side, tracker, distances,
+records as JSON Lines (which go to /dev/null). The stream's clock begins anew after every 9,000th frame, as
+after a reconnection, and nothing is decoded. Resident memory is read from the kernel every 200 frames, and
+every minute a line tells how far it is. SIGTERM ends it early.
 
 Bound: past a warm-up of a twentieth of the frames, memory grows by less than 1 % up to its highest, tracks
 come and go all the time, and every frame is processed. Exits 1 when it is missed.
@@ -34,6 +34,7 @@ from onnx import TensorProto, helper
 from catseye.capture.geometry import Planes
 from catseye.capture.sources import Frame
 from catseye.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from catseye.runtime.engines.overlapped import CALLS, OverlappedEngine
 from catseye.runtime.manifest import DepthOutput, Manifest, Network, Provenance
 from catseye.runtime.pipeline import track_streams
 from catseye.runtime.results import FrameResult
@@ -89,7 +90,7 @@ class MovingBoxes:
         self._closed = True
 
 
-def reading_network() -> tuple[OnnxRuntimeEngine, Manifest]:
+def reading_network() -> tuple[OverlappedEngine, Manifest]:
     """A network that gives the boxes and scores that are written into the first line of a frame."""
     constants = {
         "starts": np.array([0, 0, 0]),
@@ -153,7 +154,8 @@ def reading_network() -> tuple[OnnxRuntimeEngine, Manifest]:
         fragment_frames=1,
         provenance=Provenance(encoder="none"),
     )
-    return OnnxRuntimeEngine(model.SerializeToString(), threads=1), manifest
+    engine = OnnxRuntimeEngine(model.SerializeToString(), threads=1, calls=CALLS)
+    return OverlappedEngine(engine), manifest
 
 
 class Watch:
