@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from catseye.capture.geometry import Image
 from catseye.errors import UsageError
+from catseye.pretrain.depthwise import quicken_depthwise
 
 STRIDES = (4, 8, 16, 32)
 """Strides of the feature maps that every decoder builds on."""
@@ -43,6 +44,7 @@ class Encoder(nn.Module):
                 f"encoder {name!r} cannot be used ({error}); "
                 "name a timm network with maps at strides 4, 8, 16, 32"
             ) from None
+        quicken_depthwise(self.body)
         self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
         # Normalisation lives with the weights, so that no caller can give the network another one.
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))

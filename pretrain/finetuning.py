@@ -180,7 +180,7 @@ def _train(
         pretrained_scale=1.0 if start is None else config.encoder_lr_scale,
         layer_decay=1.0 if start is None else config.layer_decay,
     )
-    adamw = AdamW(groups, lr=config.lr)
+    adamw = AdamW(groups, lr=config.lr, fused=True)
     model, optimizer = fabric.setup(network, adamw)
     average = _copy(detector)
     best = _copy(detector) if config.patience else None

@@ -1,4 +1,5 @@
-"""What pretraining costs beyond the arithmetic of its networks, and its loader beyond decoding.
+"""What pretraining costs beyond the arithmetic of its networks, its loader beyond decoding, and its encoder
+beside that of timm.
 
     python scripts/bench/pretrain_speed.py [--dataset DIR] [--steps N] [--samples N] [--json]
 
@@ -8,6 +9,8 @@
 - *loader*: processor seconds a sample as the loader draws it, beside PyAV decoding the very same frames of
   the very same shards and converting them to RGB, batch by batch: files kept open, each group of pictures
   decoded from its key frame to the last frame wanted of it. Bound: the median ratio is 1.15 or less.
+- *encoder*: forward and backward pass of the preset nano's encoder in bfloat16 on a processor, beside the
+  same weights in timm's own network, in turns on the same pictures. Bound: the median ratio is 1 or less.
 
 Exits 1 when one is missed. Without --dataset it renders a world and ingests it.
 """
@@ -26,6 +29,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import timm
 import torch
 from av.container import InputContainer
 
@@ -35,14 +39,16 @@ from catseye.capture.dataset import Dataset
 from catseye.capture.frame_reader import CorruptClip, Request
 from catseye.capture.geometry import Image
 from catseye.console import print_table
+from catseye.pretrain import PRESETS
 from catseye.pretrain.balance import weighted
 from catseye.pretrain.clip_batch import ClipBatch
 from catseye.pretrain.clip_sampler import ClipSamples, clip_loader
 from catseye.pretrain.devices import launch
+from catseye.pretrain.encoder import Encoder
 from catseye.pretrain.pretraining import PretrainConfig, make_session
 from catseye.pretrain.training import Session, train_step
 
-STEP_BOUND, LOADER_BOUND = 1.05, 1.15
+STEP_BOUND, LOADER_BOUND, ENCODER_BOUND = 1.05, 1.15, 1.0
 WARM = 3
 
 
@@ -138,6 +144,30 @@ def loader_ratios(dataset: Dataset, *, samples: int, batch: int = 4) -> list[flo
     return ratios
 
 
+def encoder_ratios(*, rounds: int, batch: int = 12, width: int = 224, height: int = 128) -> list[float]:
+    """Seconds of an encoder's pass forward and back over those of timm's network, round by round."""
+    encoder = Encoder(PRESETS["nano"].encoder).to(memory_format=torch.channels_last)
+    body = timm.create_model(
+        encoder.name, features_only=True, out_indices=encoder.body.feature_info.out_indices
+    )
+    body.load_state_dict(encoder.body.state_dict())
+    theirs = body.to(memory_format=torch.channels_last)
+    rgb = torch.rand(batch, 3, height, width).contiguous(memory_format=torch.channels_last)
+    ratios = []
+    for number in range(rounds + WARM):
+        seconds = {}
+        for network in (encoder.body, theirs) if number % 2 else (theirs, encoder.body):
+            network.zero_grad(set_to_none=True)
+            began = time.perf_counter()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                maps = network(rgb)
+            torch.autograd.backward([features.float().sum() for features in maps])
+            seconds[network] = time.perf_counter() - began
+        if number >= WARM:
+            ratios.append(seconds[encoder.body] / seconds[theirs])
+    return ratios
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -158,6 +188,7 @@ def main() -> int:
         found = {
             "step": (step_ratios(dataset, steps=options.steps), STEP_BOUND),
             "loader": (loader_ratios(dataset, samples=options.samples), LOADER_BOUND),
+            "encoder": (encoder_ratios(rounds=2 * options.steps), ENCODER_BOUND),
         }
     medians = {what: float(np.median(ratios)) for what, (ratios, _) in found.items()}
     met = all(medians[what] <= bound for what, (_, bound) in found.items())
