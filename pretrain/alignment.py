@@ -41,7 +41,7 @@ def align(
         depth: of the target, (N, 1, H, W).
         start: (N, 4, 4).
         intrinsics: (N, 4), normalised.
-        picture: (N, 4), where frames have margins, see ``photometric.within``.
+        picture: (N, 4), where frames have margins, see ``photometric.picture_bounds``.
     """
     grey = source.mean(dim=1, keepdim=True)
     pair = _Pair(

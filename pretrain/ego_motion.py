@@ -56,7 +56,7 @@ def aligned_motion(
         frames: (B, T, 3, h, w).
         depth: of the frames, (B · T, 1, h, w); it takes no gradient.
         intrinsics: (B, 4), normalised.
-        picture: (B, 4), where frames have margins, see ``photometric.within``.
+        picture: (B, 4), where frames have margins, see ``photometric.picture_bounds``.
         times_s, speed_mps: (B, T), the speed NaN where unknown.
         settled: whether depth is good enough to tell distances by, a bool ().
         metred: whether any speed was ever known, a bool ().

@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from catseye.pretrain.ssim import structural_similarity
+from catseye.pretrain.ssim import Moments, similarity, structural_similarity
+
+NEAREST_Z = 1e-2
+"""What is no farther ahead of a camera than this counts as behind it."""
 
 _SSIM_WEIGHT = 0.85
-_NEAREST_Z = 1e-2
 _TIE_BREAK = 1e-5
 
 
@@ -35,8 +37,8 @@ def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 class Projection(NamedTuple):
-    """Where points fall: ``grid`` (N, H, W, 2), the frame spanning [-1, 1], and whether that is ``inside``
-    the frame's picture, (N, 1, H, W)."""
+    """Where points fall: ``grid`` (…, N, H, W, 2), the frame spanning [-1, 1], and whether that is ``inside``
+    the frame's picture, (…, N, 1, H, W)."""
 
     grid: Tensor
     inside: Tensor
@@ -45,25 +47,26 @@ class Projection(NamedTuple):
 def project(
     points: Tensor, transform: Tensor, intrinsics: Tensor, picture: Tensor | None = None
 ) -> Projection:
-    """Move points (N, 3, H, W) by (N, 4, 4) transforms and project them by (N, 4) normalised intrinsics.
+    """Move points (N, 3, H, W) by (…, N, 4, 4) transforms and project them by (N, 4) normalised intrinsics.
 
     Args:
-        picture: see ``within``; the whole frame where None.
+        picture: see ``picture_bounds``; the whole frame where None.
     """
-    count, _, height, width = points.shape
-    moved = torch.baddbmm(transform[:, :3, 3:], transform[:, :3, :3], points.flatten(2))
-    x, y, z = moved.unbind(1)
-    in_front = z > _NEAREST_Z
-    z = z.clamp(min=_NEAREST_Z)
+    moved = transform[..., :3, :3] @ points.flatten(2) + transform[..., :3, 3:]
+    x, y, z = moved.unbind(-2)
+    in_front = z > NEAREST_Z
+    z = z.clamp(min=NEAREST_Z)
     fx, fy, cx, cy = (column.view(-1, 1) for column in intrinsics.unbind(1))
     grid = torch.stack((2 * (fx * x / z + cx) - 1, 2 * (fy * y / z + cy) - 1), dim=-1)
     # Far outside, a coordinate says nothing more and its square would overflow in the backward pass.
-    grid = grid.clamp(-2, 2).view(count, height, width, 2)
-    return Projection(grid, in_front.view(count, 1, height, width) & within(grid.detach(), picture))
+    grid = torch.unflatten(grid.clamp(-2, 2), -2, points.shape[-2:])
+    inside = torch.unflatten(in_front, -1, points.shape[-2:]) & _within(grid.detach(), picture)
+    return Projection(grid, inside.unsqueeze(-3))
 
 
-def within(grid: Tensor, picture: Tensor | None) -> Tensor:
-    """Whether places (N, H, W, 2) of frames, as in ``Projection``, lie in their pictures, (N, 1, H, W).
+def picture_bounds(picture: Tensor | None, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest place (…, 2), x and y, of what of frames is picture, the frame spanning
+    [-1, 1].
 
     Margins that a frame has around its picture stand still whatever the camera does: they would have what is
     beside them be infinitely far.
@@ -72,38 +75,60 @@ def within(grid: Tensor, picture: Tensor | None) -> Tensor:
         picture: (N, 4), left, top, right and bottom in units of the frame's size; the whole frame where None.
             Where there is a margin the outermost pixel does not count: it is part of the margin, or compared
             with it.
+        maps: (…, H, W) of the frames.
     """
     if picture is None:
-        return (grid.abs() <= 1).all(dim=-1)[:, None]
-    height, width = grid.shape[1:3]
+        return maps.new_full((1, 2), -1), maps.new_full((1, 2), 1)
+    height, width = maps.shape[-2:]
     pixel = picture.new_tensor([1 / width, 1 / height])
     low, high = picture[:, :2], picture[:, 2:]
     low, high = low + pixel * (low > 0), high - pixel * (high < 1)
-    inside = (grid >= 2 * low[:, None, None] - 1) & (grid <= 2 * high[:, None, None] - 1)
-    return inside.all(dim=-1)[:, None]
+    return 2 * low - 1, 2 * high - 1
 
 
 def pixels_within(frames: Tensor, picture: Tensor | None) -> Tensor:
-    """Whether pixels of frames (N, C, H, W) lie in their pictures, (N, 1, H, W); see ``within``."""
+    """Whether pixels of frames (N, C, H, W) lie in their pictures, (N, 1, H, W); see ``picture_bounds``."""
     count, _, height, width = frames.shape
     x = (2 * torch.arange(width, device=frames.device) + 1) / width - 1
     y = (2 * torch.arange(height, device=frames.device) + 1) / height - 1
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    return within(grid.expand(count, -1, -1, -1), picture)
+    return _within(grid.expand(count, -1, -1, -1), picture)[:, None]
+
+
+def _within(grid: Tensor, picture: Tensor | None) -> Tensor:
+    """Whether places (…, N, H, W, 2) of frames, as in ``Projection``, lie in their pictures, (…, N, H, W)."""
+    low, high = picture_bounds(picture, grid[..., 0])
+    inside = (grid >= low[:, None, None]) & (grid <= high[:, None, None])
+    return inside[..., 0] & inside[..., 1]
 
 
 def warp(image: Tensor, grid: Tensor) -> Tensor:
-    """Sample (N, C, H, W) bilinearly at ``grid``; the border is repeated outside."""
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    """Sample (…, N, C, H, W) bilinearly at ``grid``, (…, N, h, w, 2); the border is repeated outside."""
+    frames, places = image.flatten(0, -4), grid.flatten(0, -4)
+    seen = F.grid_sample(frames, places, mode="bilinear", padding_mode="border", align_corners=False)
+    return torch.unflatten(seen, 0, image.shape[:-3])
 
 
 def dissimilarity(view: Tensor, target: Tensor) -> Tensor:
-    """0.85 · (1 − SSIM) / 2 + 0.15 · L1, the mean over channels, (N, 1, H, W); no gradient to ``target``.
+    """0.85 · (1 − SSIM) / 2 + 0.15 · L1, the mean over channels, (…, N, 1, H, W); no gradient to ``target``.
 
     The mixture is that of Godard et al., CVPR 2017.
+
+    Args:
+        view: (…, N, C, H, W).
+        target: (N, C, H, W).
     """
-    l1 = (view - target.detach()).abs().mean(dim=1, keepdim=True)
-    unlike = ((1 - structural_similarity(view, target)) / 2).clamp(0, 1).mean(dim=1, keepdim=True)
+    return _mixture(structural_similarity(view, target), view, target.detach())
+
+
+def dissimilarity_to(target: Moments, view: Tensor) -> Tensor:
+    """``dissimilarity`` of views and a target whose moments are known, without a gradient."""
+    return _mixture(similarity(view, target), view, target.picture)
+
+
+def _mixture(alike: Tensor, view: Tensor, target: Tensor) -> Tensor:
+    unlike = ((1 - alike) / 2).clamp(0, 1).mean(dim=-3, keepdim=True)
+    l1 = (view - target).abs().mean(dim=-3, keepdim=True)
     return _SSIM_WEIGHT * unlike + (1 - _SSIM_WEIGHT) * l1
 
 
@@ -131,7 +156,7 @@ class Views(NamedTuple):
         transforms: from target to source camera, (S, N, 4, 4).
         intrinsics: (N, 4), normalised.
         unmoved: (N, 1, H, W), the least dissimilarity of a source as it is.
-        picture: (N, 4), where frames have margins, see ``within``; None where they have none.
+        picture: (N, 4), where frames have margins, see ``picture_bounds``; None where they have none.
     """
 
     target: Tensor
@@ -146,7 +171,7 @@ def make_views(
     target: Tensor, sources: Tensor, transforms: Tensor, intrinsics: Tensor, picture: Tensor | None = None
 ) -> Views:
     """Measure what needs no depth, once for all scales."""
-    unmoved = torch.stack([dissimilarity(source, target) for source in sources]).amin(dim=0)
+    unmoved = dissimilarity(sources, target).amin(dim=0)
     return Views(target, sources, transforms, intrinsics, unmoved, picture)
 
 
@@ -162,13 +187,9 @@ def source_errors(depth: Tensor, views: Views) -> Tensor:
     """Dissimilarity (S, N, 1, H, W) of targets and what each source shows of them through ``depth``
     (N, 1, H, W), infinite where it does not see a place."""
     points = backproject(depth, views.intrinsics)
-    shown = pixels_within(views.target, views.picture)
-    errors = []
-    for source, transform in zip(views.sources, views.transforms, strict=True):
-        seen = project(points, transform, views.intrinsics, views.picture)
-        error = dissimilarity(warp(source, seen.grid), views.target)
-        errors.append(torch.where(seen.inside & shown, error, torch.inf))
-    return torch.stack(errors)
+    seen = project(points, views.transforms, views.intrinsics, views.picture)
+    error = dissimilarity(warp(views.sources, seen.grid), views.target)
+    return torch.where(seen.inside & pixels_within(views.target, views.picture), error, torch.inf)
 
 
 def synthesis_error(rigid: Tensor, views: Views, still: Tensor) -> Tensor:

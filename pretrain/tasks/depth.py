@@ -239,7 +239,7 @@ class Depth(Task):
             frames: (B, T, 3, h, w), clean, at half the size that the encoder saw.
             inverse: inverse canonical depth of the frames, (B · T, 1, h', w').
             intrinsics: (B, 4), normalised.
-            picture: (B, 4), where frames have margins, see ``photometric.within``.
+            picture: (B, 4), where frames have margins, see ``photometric.picture_bounds``.
             times_s, speed_mps: (B, T), the speed NaN where unknown.
         """
         aligned = aligned_motion(
@@ -320,7 +320,7 @@ def views_of(
     Args:
         frames: T ≥ 3.
         steps: T − 1 poses (B, 4, 4) of the camera at each later frame in that of the one before.
-        picture: (B, 4), where frames have margins, see ``photometric.within``.
+        picture: (B, 4), where frames have margins, see ``photometric.picture_bounds``.
         sources_of: which frames each of T is compared with, equally many for each.
     """
     cameras = [torch.eye(4, device=frames.device).expand(len(frames), 4, 4)]

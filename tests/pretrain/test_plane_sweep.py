@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from textures import texture
 from torch import Tensor
 
-from catseye.pretrain.photometric import Views, make_views
+from catseye.pretrain.photometric import Views, make_views, source_errors
 from catseye.pretrain.plane_sweep import Hint, hint_error, sweep
+from catseye.pretrain.pose import rigid_transform
 
 H, W = 48, 64
 INTRINSICS = torch.tensor([[0.8, 0.8 * W / H, 0.5, 0.5]])
@@ -76,3 +78,37 @@ def test_a_plane_that_one_camera_alone_confirms_is_not_the_best() -> None:
     hint = sweep(three, torch.full((1, 1, H, W), 80.0), nearest=NEAREST, farthest=FARTHEST)
     off = (middle(hint.depth).log() - torch.tensor(15.0).log()).abs()[..., 12:-12, :]
     assert off.median() < torch.tensor(APART).log()
+
+
+def by_definition(views: Views, guess: Tensor) -> Hint:
+    """The sweep as its pieces say it, one plane and one comparison after the other."""
+
+    def error(depth: Tensor) -> Tensor:
+        errors = source_errors(depth, views)
+        seen = errors.isfinite()
+        mean = torch.where(seen, errors, 0).sum(dim=0) / seen.sum(dim=0).clamp(min=1)
+        return blurred(torch.where(seen.any(dim=0), mean, 1))
+
+    def blurred(maps: Tensor) -> Tensor:
+        return F.avg_pool2d(maps, 3, stride=1, padding=1, count_include_pad=False)
+
+    planes = torch.logspace(NEAREST.log10().item(), FARTHEST.log10().item(), 24)
+    errors = torch.stack([error(torch.full_like(guess, float(plane))) for plane in planes])
+    least, index = errors.min(dim=0)
+    return Hint(planes[index], least < torch.minimum(error(guess), blurred(views.unmoved)) - 0.02)
+
+
+@pytest.mark.parametrize("picture", [None, torch.tensor([[0.0, 0.15, 1.0, 0.8]])])
+def test_it_is_what_its_pieces_say(picture: Tensor | None) -> None:
+    """Cameras that turn, go past the nearest planes and see nothing of some places."""
+    motions = torch.tensor([[0.02, -0.1, 0.05, 1.0, 0.2, -5.0], [0.0, 0.3, 0.0, -2.0, 0.0, 1.0]])
+    wide = texture(H, W)
+    sources = torch.stack((wide[..., 36:-28], wide[..., 30:-34]))
+    transforms = rigid_transform(motions)[:, None]
+    views = make_views(wide[..., 32:-32], sources, transforms, INTRINSICS, picture)
+    guess = torch.full((1, 1, H, W), 4.0)
+    found, expected = sweep(views, guess, nearest=NEAREST, farthest=FARTHEST), by_definition(views, guess)
+    assert 0.02 < expected.believed.float().mean() < 0.98
+    # Where two planes do equally well, or a place falls on a border, the last bit decides.
+    assert torch.isclose(found.depth, expected.depth).float().mean() > 0.99
+    assert (found.believed == expected.believed).float().mean() > 0.99
