@@ -26,7 +26,7 @@ NECK_CHANNELS = 64
 
 _PRIOR = 0.01
 _LARGEST_LOG_CELLS = 6.0
-_REACHES = (3, 5, 9)
+_WINDOWS = (3, 3, 5)  # each over the one before it: best of 3, 5 and 9 cells across
 _RIVALRY = (3.0, 0.3, 0.3)
 
 
@@ -85,7 +85,7 @@ class Head(nn.Module):
         self.many = _predictor(channels, classes, bias=-math.log(1 / _PRIOR - 1))
         self.choice = conv_bn_relu(channels, channels)
         self.one = _predictor(channels, classes, bias=0.0)
-        self.rivalry = _predictor(channels, len(_REACHES), bias=_RIVALRY)
+        self.rivalry = _predictor(channels, len(_WINDOWS), bias=_RIVALRY)
         self.distances = _predictor(channels, 4, bias=math.log(2.0))
 
     def forward(self, x: Tensor) -> HeadOutputs:
@@ -101,9 +101,10 @@ class Head(nn.Module):
         context = self.choice(x)
         one_logits = answer + self.one(context)
         rivalry = F.softplus(self.rivalry(context))
-        for index, reach in enumerate(_REACHES):
-            behind = answer - F.max_pool2d(answer, reach, stride=1, padding=reach // 2)
-            one_logits = one_logits + rivalry[:, index : index + 1] * behind
+        best = answer
+        for index, window in enumerate(_WINDOWS):
+            best = F.max_pool2d(best, window, stride=1, padding=window // 2)
+            one_logits = one_logits + rivalry[:, index : index + 1] * (answer - best)
         return HeadOutputs(one_logits, many_logits, boxes_from_distances(self.distances(x)))
 
 

@@ -52,19 +52,32 @@ def detection_losses(
     Returns:
         ``one`` and ``many``: classification under each assignment; ``box``: outlines under both.
     """
-    total = outputs.boxes.new_zeros(())
-    one, many, box = total, total, total
-    for index, target in enumerate(targets):
-        losses = _image_losses(
-            outputs.one_logits[index],
-            outputs.many_logits[index],
-            outputs.boxes[index],
-            target,
-            tiny_px=tiny_px,
+    height, width = outputs.boxes.shape[-2:]
+    lessons = [
+        _lesson(logits, boxes, target, tiny_px=tiny_px)
+        for logits, boxes, target in zip(
+            outputs.one_logits.detach(), outputs.boxes.detach(), targets, strict=True
         )
-        one, many, box = one + losses[0], many + losses[1], box + losses[2]
+    ]
+    heat = torch.stack([lesson.heat for lesson in lessons])
+    single = torch.stack([lesson.single for lesson in lessons])
+    rivals = torch.stack([lesson.rivals for lesson in lessons])[:, None]
+    many = focal(outputs.many_logits, heat) * torch.stack([lesson.many_weight for lesson in lessons])
+    one = focal_among_rivals(outputs.one_logits, single, rivals)
+    one = one * torch.stack([lesson.one_weight for lesson in lessons])
+
+    cells = torch.cat([lesson.cells + index * height * width for index, lesson in enumerate(lessons)])
+    drawn = outputs.boxes.permute(0, 2, 3, 1).reshape(-1, 4)[cells]
+    box = outline_loss(drawn, torch.cat([lesson.outlines for lesson in lessons]), tiny_px=tiny_px)
+    box = box * torch.cat([lesson.outline_weight for lesson in lessons])
+
     count = max(1, sum(target.mass for target in targets))
-    return {"one": one / count, "many": many / count, "box": _BOX_WEIGHT * box / count}
+    # Each box is outlined under both assignments, which is half of the sum.
+    return {
+        "one": one.sum() / count,
+        "many": many.sum() / count,
+        "box": _BOX_WEIGHT * box.sum() / (2 * count),
+    }
 
 
 def depth_distillation(inverse_depth: Tensor, teacher: Tensor) -> Tensor:
@@ -99,34 +112,62 @@ def focal_among_rivals(logits: Tensor, target: Tensor, rivals: Tensor) -> Tensor
     return torch.where(rivals & (target == 0), -F.logsigmoid(-logits), focal(logits, target))
 
 
-def _image_losses(
-    one_logits: Tensor, many_logits: Tensor, boxes: Tensor, target: Target, *, tiny_px: float
-) -> tuple[Tensor, Tensor, Tensor]:
+class _Lesson(NamedTuple):
+    """What one image teaches; none of it takes a gradient.
+
+    Args:
+        heat, many_weight: (C, h, w), targets of the one-to-many scores and how much each counts.
+        single, one_weight: (C, h, w), the same of the one-to-one scores.
+        rivals: (h, w) bool, see ``focal_among_rivals``.
+        cells: (K,) flat indices of the cells that outline something, those of both assignments.
+        outlines, outline_weight: (K, 4) and (K,), what they outline and how much that counts.
+    """
+
+    heat: Tensor
+    many_weight: Tensor
+    single: Tensor
+    one_weight: Tensor
+    rivals: Tensor
+    cells: Tensor
+    outlines: Tensor
+    outline_weight: Tensor
+
+
+@torch.no_grad()
+def _lesson(one_logits: Tensor, boxes: Tensor, target: Target, *, tiny_px: float) -> _Lesson:
     num_classes, height, width = one_logits.shape
     counted = ~inside(target.ignored, height=height, width=width, least=STRIDE if tiny_px else 0)
 
     spread = one_to_many(target.boxes, target.classes, num_classes=num_classes, height=height, width=width)
-    rows, columns = torch.nonzero(spread.owner >= 0, as_tuple=True)
-    owner = spread.owner[rows, columns]
-    around = outline_loss(boxes[:, rows, columns].T, target.boxes[owner], tiny_px=tiny_px)
-    around = around * spread.weight[rows, columns]
+    around = torch.nonzero(spread.owner.flatten() >= 0).squeeze(1)
+    owner = spread.owner.flatten()[around]
+    around_weight = spread.weight.flatten()[around]
 
-    with torch.no_grad():
-        cells = one_to_one(target.boxes, target.classes, torch.sigmoid(one_logits), boxes, tiny_px=tiny_px)
-    found = cells >= 0
+    cells = one_to_one(target.boxes, target.classes, torch.sigmoid(one_logits), boxes, tiny_px=tiny_px)
+    found = torch.nonzero(cells >= 0).squeeze(1)
+    centres = cells[found]
     single = torch.zeros(num_classes, height * width, device=boxes.device)
-    single[target.classes[found], cells[found]] = 1
+    single[target.classes[found], centres] = 1
     single = single.view(num_classes, height, width)
-    centre = outline_loss(boxes.flatten(1)[:, cells[found]].T, target.boxes[found], tiny_px=tiny_px)
+    centre_weight = torch.ones(len(found), device=boxes.device)
 
-    many = focal(many_logits, spread.heat) * (counted | (spread.heat == 1))
-    one = focal_among_rivals(one_logits, single, spread.owner >= 0) * (counted | (single == 1))
+    many_weight = (counted | (spread.heat == 1)).float()
+    one_weight = (counted | (single == 1)).float()
     if target.weights is not None:
-        weights = target.weights
-        around, centre = around * weights[owner], centre * weights[found]
-        many = many * _sureness(spread.heat == 1, target, peak_cells(target.boxes, width=width))
-        one = one * _sureness(single == 1, target, cells)
-    return one.sum(), many.sum(), (around.sum() + centre.sum()) / 2
+        around_weight = around_weight * target.weights[owner]
+        centre_weight = target.weights[found]
+        many_weight = many_weight * _sureness(spread.heat == 1, target, peak_cells(target.boxes, width=width))
+        one_weight = one_weight * _sureness(single == 1, target, cells)
+    return _Lesson(
+        heat=spread.heat,
+        many_weight=many_weight,
+        single=single,
+        one_weight=one_weight,
+        rivals=spread.owner >= 0,
+        cells=torch.cat((around, centres)),
+        outlines=target.boxes[torch.cat((owner, found))],
+        outline_weight=torch.cat((around_weight, centre_weight)),
+    )
 
 
 def _sureness(objects: Tensor, target: Target, cells: Tensor) -> Tensor:

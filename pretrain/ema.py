@@ -28,9 +28,11 @@ def update_average(average: nn.Module, network: nn.Module, *, decay: float) -> N
     Batch statistics belong to the weights that made them: averaged weights under the current statistics, or
     the reverse, are another network.
     """
-    ours, theirs = average.state_dict(), network.state_dict()
-    moving = [name for name, value in ours.items() if value.is_floating_point()]
+    ours, theirs = ([*each.parameters(), *each.buffers()] for each in (average, network))
+    pairs = list(zip(ours, theirs, strict=True))
+    moving = [(our, their.to(our)) for our, their in pairs if our.is_floating_point()]
     # One call for all of them: a network has hundreds of small tensors.
-    torch._foreach_lerp_([ours[n] for n in moving], [theirs[n].to(ours[n]) for n in moving], 1 - decay)
-    for name in ours.keys() - set(moving):
-        ours[name].copy_(theirs[name])
+    torch._foreach_lerp_([our for our, _ in moving], [their for _, their in moving], 1 - decay)
+    for our, their in pairs:
+        if not our.is_floating_point():
+            our.copy_(their)

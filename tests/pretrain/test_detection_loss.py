@@ -112,6 +112,28 @@ def test_a_batch_of_the_same_image_twice_has_the_loss_of_one() -> None:
     )
 
 
+def test_each_image_of_a_batch_teaches_what_it_would_alone() -> None:
+    wanted = [target([8, 8, 32, 28], [36, 4, 46, 12]), target(), weighed(target([2, 12, 20, 30]), 0.5)]
+    parts = [leaves(num_classes=2) for _ in wanted]
+    generator = torch.Generator().manual_seed(3)
+    for leaf in parts:
+        for part in leaf:
+            part.data += torch.randn(part.shape, generator=generator)
+    masses = [max(1.0, each.mass) for each in wanted]
+    alone = [
+        sum(detection_losses(outputs(*leaf), [each]).values()) * mass
+        for leaf, each, mass in zip(parts, wanted, masses, strict=True)
+    ]
+    torch.stack(alone).sum().backward()
+    expected = [torch.cat([leaf[n].grad for leaf in parts]) for n in range(3)]
+    together = [torch.cat([leaf[n].detach() for leaf in parts]).requires_grad_() for n in range(3)]
+    loss = sum(detection_losses(outputs(*together), wanted).values()) * sum(each.mass for each in wanted)
+    torch.testing.assert_close(loss, torch.stack(alone).sum())
+    loss.backward()
+    for found, by_itself in zip(together, expected, strict=True):
+        torch.testing.assert_close(found.grad, by_itself)
+
+
 def test_images_without_boxes_teach_that_there_is_nothing() -> None:
     one, many, distances = leaves(num_classes=2)
     losses = detection_losses(outputs(one, many, distances), [target()])

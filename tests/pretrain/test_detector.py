@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from catseye.errors import InputError
 from catseye.pretrain.checkpoint import CheckpointInfo, save_checkpoint
@@ -58,6 +59,23 @@ def test_one_to_one_scores_are_what_better_neighbours_leave_of_the_one_to_many()
     # Beside a better cell the loss is at least twice of how much better that is; nothing is lost at the best.
     assert (lost > 2 * (best_around - answer) - 0.2).all() and float(best_around.sub(answer).max()) > 0.5
     assert lost.flatten()[answer.argmax()].abs() < 0.2
+
+
+def test_a_cell_is_held_back_by_the_best_of_3_5_and_9_cells_across() -> None:
+    torch.manual_seed(4)
+    head = Head(8, 2).eval()
+    x = torch.randn(2, 8, 12, 16)
+    with torch.no_grad():
+        torch.nn.init.normal_(head.many.weight)
+        maps = head.tower(x)
+        answer, context = head.many(maps), head.choice(maps)
+        expected = answer + head.one(context)
+        rivalry = F.softplus(head.rivalry(context))
+        for index, across in enumerate((3, 5, 9)):
+            best = F.max_pool2d(answer, across, stride=1, padding=across // 2)
+            expected = expected + rivalry[:, index : index + 1] * (answer - best)
+        found = head(x).one_logits
+    assert torch.equal(found, expected)
 
 
 def test_one_to_one_scores_do_not_teach_the_one_to_many() -> None:
