@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -39,15 +39,15 @@ class EngineLoad:
 
         return serve
 
-    def answers(self, count: int) -> Iterator[None]:
-        """``count`` calls as fast as they go, an item as each ends; two at a time where the engine can."""
+    def answers(self, numbers: Iterable[int]) -> Iterator[None]:
+        """A call for each number, as fast as they go: an item as each ends, two at a time where that can be."""
         if not isinstance(self._engine, OverlappingEngine):
-            for number in range(count):
+            for number in numbers:
                 self._engine.infer(self._inputs[number % _BATCHES])
                 yield
             return
         under_way = None
-        for number in range(count):
+        for number in numbers:
             started = self._engine.start(self._inputs[number % _BATCHES])
             if under_way is not None:
                 self._engine.finish(under_way)

@@ -91,9 +91,9 @@ def run_engine(
         yield _server("engine", serve, plan, query_s=query_s, samples=load.batch, clock=clock)
     if "Offline" in plan.scenarios:
         ahead = EngineLoad(of_files, manifest)
-        for _ in ahead.answers(max(1, plan.warm_up)):
+        for _ in ahead.answers(range(max(1, plan.warm_up))):
             pass
-        answers = ahead.answers(plan.budget.count(1 / query_s))
+        answers = ahead.answers(plan.budget.numbers(clock))
         yield Run("engine", "Offline", offline(answers, samples=load.batch, clock=clock))
 
 

@@ -20,7 +20,7 @@ Server the highest rate at which the 99th stays within a bound; and a run is rev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -79,6 +79,13 @@ class Budget:
             return put < self.queries
         return spent_s < self.seconds or put < _LEAST_QUERIES
 
+    def numbers(self, clock: Clock) -> Iterator[int]:
+        """A number for each query that may be put, for as long as another may follow."""
+        start, number = clock.now(), 0
+        while self.allows(number, clock.now() - start):
+            yield number
+            number += 1
+
     def count(self, rate: float) -> int:
         """How many they are, where ``rate`` a second is known beforehand."""
         return self.queries if self.queries is not None else max(_LEAST_QUERIES, round(rate * self.seconds))
@@ -118,11 +125,10 @@ class Timeline:
 def closed_loop(serve: Serve, budget: Budget, *, samples: int = 1, clock: Clock) -> Timeline:
     """SingleStream, or MultiStream where a query has several samples: each query follows the one before."""
     rows: list[tuple[float, float, float]] = []
-    start = clock.now()
-    while budget.allows(len(rows), clock.now() - start):
+    for number in budget.numbers(clock):
         began = clock.now()
         try:
-            serve(len(rows))
+            serve(number)
         except StopIteration:
             break
         rows.append((began, began, clock.now()))

@@ -73,7 +73,7 @@ def main() -> int:
     ways = {
         "session.run alone": bare_loop,
         "bench, SingleStream": lambda: closed_loop(serve, Budget(queries=TURN), clock=clock),
-        "bench, Offline": lambda: offline(load.answers(TURN), clock=clock),
+        "bench, Offline": lambda: offline(load.answers(range(TURN)), clock=clock),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(-WARM_UP_TURNS, options.queries // TURN):

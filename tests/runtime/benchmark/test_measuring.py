@@ -107,7 +107,7 @@ def test_what_an_engine_that_overlaps_calls_is_given(engine: BrightEngine, lamps
     from catseye.runtime.benchmark.engine_load import EngineLoad
 
     overlapping = Overlapping(engine.manifest)
-    answered = list(EngineLoad(overlapping, engine.manifest).answers(9))
+    answered = list(EngineLoad(overlapping, engine.manifest).answers(range(9)))
     assert (len(answered), overlapping.calls, most, under_way) == (9, 9, 2, [])
 
 
