@@ -40,7 +40,7 @@ class EngineLoad:
         return serve
 
     def answers(self, numbers: Iterable[int]) -> Iterator[None]:
-        """A call for each number as fast as they go, an item as each ends; two at a time where that can be."""
+        """A call for each number, an item as each ends; two at a time where the engine can."""
         if not isinstance(self._engine, OverlappingEngine):
             for number in numbers:
                 self._engine.infer(self._inputs[number % _BATCHES])
