@@ -47,8 +47,7 @@ def structural_similarity(view: Tensor, target: Tensor) -> Tensor:
 
 def similarity(view: Tensor, target: Moments) -> Tensor:
     """``structural_similarity`` without a gradient of its own, to a picture whose moments are known."""
-    terms = _terms(view, target)
-    return terms.n1 * terms.n2 / (terms.d1 * terms.d2)
+    return _terms(view, target).similarity()
 
 
 class _Terms(NamedTuple):
@@ -59,6 +58,9 @@ class _Terms(NamedTuple):
     n2: Tensor
     d1: Tensor
     d2: Tensor
+
+    def similarity(self) -> Tensor:
+        return self.n1 * self.n2 / (self.d1 * self.d2)
 
 
 def _terms(view: Tensor, target: Moments) -> _Terms:
@@ -79,7 +81,7 @@ class _StructuralSimilarity(torch.autograd.Function):
     def forward(ctx: Any, view: Tensor, target: Tensor) -> Tensor:
         of_target = moments(target)
         terms = _terms(view, of_target)
-        ratio = terms.n1 * terms.n2 / (terms.d1 * terms.d2)
+        ratio = terms.similarity()
         ctx.save_for_backward(view, target, of_target.share, of_target.mean, *terms, ratio)
         return ratio
 

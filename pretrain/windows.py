@@ -1,4 +1,4 @@
-"""Sums and means over the 3×3 windows of maps, by additions alone."""
+"""Sums over the 3×3 windows of maps, by additions alone, and the share that makes means of them."""
 
 from __future__ import annotations
 

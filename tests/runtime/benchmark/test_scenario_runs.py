@@ -1,23 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from bench_clock import FakeClock
 from bright_engine import BrightEngine, make_manifest
 
 from catseye.runtime.benchmark.scenario_runs import Plan, run_engine
 from catseye.runtime.benchmark.scenarios import Budget
 from catseye.runtime.engines.base import EngineOutput, Inputs
-
-
-class FakeClock:
-    """Implements ``Clock``."""
-
-    at = 100.0
-
-    def now(self) -> float:
-        return self.at
-
-    def wait_until(self, when: float) -> None:
-        self.at = max(self.at, when)
 
 
 def test_each_scenario_lasts_as_long_as_it_may_however_fast_its_engine_is() -> None:

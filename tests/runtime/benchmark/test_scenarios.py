@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from bench_clock import FakeClock
 
 from catseye.runtime.benchmark.distribution import Distribution
 from catseye.runtime.benchmark.scenarios import (
@@ -19,19 +20,6 @@ from catseye.runtime.benchmark.scenarios import (
 )
 
 SERVICE_S, STALL_S, STALLED = 0.010, 1.0, 500
-
-
-class FakeClock:
-    """Implements ``Clock``."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def now(self) -> float:
-        return self.at
-
-    def wait_until(self, when: float) -> None:
-        self.at = max(self.at, when)
 
 
 def system(clock: FakeClock, *, stall: bool = True) -> Callable[[int], None]:
