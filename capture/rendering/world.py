@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from fractions import Fraction
 from math import isfinite
-from multiprocessing import get_context
-from os import cpu_count
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +167,12 @@ def _settle(out: Path, specs: Sequence[ClipSpec], label_every: int) -> None:
 
 def _each(out: Path, specs: Sequence[ClipSpec], label_every: int, jobs: int) -> Iterator[str]:
     """Render clips, yielding the name of each when it is done."""
-    workers = min(jobs or cpu_count() or 1, len(specs))
+    workers = min(jobs or os.cpu_count() or 1, len(specs))
     if workers <= 1:
         for spec in specs:
             yield _render(out, spec, label_every)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         futures = [pool.submit(_render, out, spec, label_every) for spec in specs]
         try:
             for future in as_completed(futures):
@@ -182,6 +183,18 @@ def _each(out: Path, specs: Sequence[ClipSpec], label_every: int, jobs: int) -> 
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A process that gives work and is killed tells nobody, and these would wait for more for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _render(out: Path, spec: ClipSpec, label_every: int) -> str:

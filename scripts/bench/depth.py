@@ -36,6 +36,7 @@ from catseye.pretrain.depth_metrics import DepthPair, depth_figures
 from catseye.pretrain.encoder import to_rgb
 from catseye.pretrain.model import PretextModel
 from catseye.pretrain.pose import rotation_vector
+from catseye.pretrain.presets import PRESETS
 from catseye.pretrain.pretraining import PretrainConfig, pretrain
 from catseye.pretrain.probes import evaluate_pretext, load_pretext
 from catseye.pretrain.tasks.depth import Depth, depth_of, halved
@@ -45,7 +46,7 @@ RESULTS = Path(__file__).with_name("results") / "depth.jsonl"
 WORLD = World(train_clips=960, held_out_clips=64, clip_s=1.5)
 SIZE = (224, 128)
 CONFIG = PretrainConfig(
-    encoder="regnetx_002", tasks=("depth",), steps=12000, batch=4, workers=0, save_every=100
+    **PRESETS["small"].pretraining, tasks=("depth",), steps=12000, batch=4, workers=0, save_every=100
 )
 FRAMES = 128
 RAW_BOUND, SCALE_BOUND = 0.15, 0.05

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +107,40 @@ def test_the_same_seed_gives_the_same_world_in_any_number_of_processes(world: Pa
     assert len(files) > 10
     for file in files:
         assert (world / file).read_bytes() == (again / file).read_bytes(), file
+
+
+def test_nothing_renders_on_for_a_call_that_was_killed(tmp_path: Path) -> None:
+    options = {**SMALL, "clips": 200, "jobs": 2, "seed": 4}
+    code = "import sys; from pathlib import Path; from catseye.capture.rendering import synth\n"
+    code += f"if __name__ == '__main__': synth(Path(sys.argv[1]), **{options})"
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    with subprocess.Popen([sys.executable, script, tmp_path / "out"]) as call:
+        wait_until(lambda: any(tmp_path.glob("out/*.truth.npz")))
+        renderers = children(call.pid)
+        call.send_signal(signal.SIGKILL)
+    assert len(renderers) >= 2
+    wait_until(lambda: not any(is_running(pid) for pid in renderers))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there that has not ended, even where nobody has asked how it did."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if happened():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not happen within a minute")
 
 
 def test_other_seeds_and_clips_are_other_worlds() -> None:
